@@ -1,0 +1,218 @@
+"""What follows from the contracts: topics, principals, access control lists, subjects. Derived here, nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Literal
+
+import attrs
+
+from lockgate.contracts import names
+from lockgate.contracts.model import Compatibility, Contracts, Domain, EventType, Location, Workload
+
+__all__ = ["CI", "Acl", "Derived", "Principal", "Subject", "Topic", "consumer_topics", "derive"]
+
+CI = "ci"
+"""The principal that registers schemas; it has no right in Kafka."""
+
+_DAY_MS = 24 * 3600 * 1000
+_MAX_MESSAGE_BYTES = 1_048_588
+"""Kafka's default for `max.message.bytes`, stated so that the derived topics' can follow it."""
+_HEADROOM_BYTES = 64 * 1024
+"""What error headers may add to a record on its way through retry and dead-letter topics."""
+
+
+@attrs.frozen
+class Topic:
+    """Describe a topic as it should be in the cluster."""
+
+    name: str
+    kind: Literal["domain", "retry", "dead-letter"]
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+    """Only what Lockgate sets; the broker's defaults hold for the rest."""
+    domain: str
+    workload: str | None
+    """The workload that a retry or dead-letter topic belongs to."""
+    tier: int | None
+    location: Location
+
+
+@attrs.frozen
+class Principal:
+    """Describe a SCRAM user."""
+
+    name: str
+    kind: Literal["workload", "reader", "replayer", "ci"]
+    team: str
+    """The owning team's slug; empty for `ci`."""
+    location: Location
+
+    @property
+    def user(self) -> str:
+        """Return the principal as ACLs name it: `User:orders-service`."""
+        return f"User:{self.name}"
+
+
+@attrs.frozen(order=True)
+class Acl:
+    """Describe one ALLOW binding for any host."""
+
+    principal: str
+    """Without the `User:` prefix."""
+    resource: Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID"]
+    name: str
+    operation: Literal["READ", "WRITE"]
+    pattern: Literal["LITERAL", "PREFIXED"] = "LITERAL"
+
+
+@attrs.frozen
+class Subject:
+    """Describe a subject of the schema registry."""
+
+    name: str
+    event: EventType
+    compatibility: Compatibility
+
+
+@attrs.frozen(slots=False)  # cached look-ups live in the instance's __dict__
+class Derived:
+    """Hold everything that follows from the contracts, each list in a stable order."""
+
+    topics: tuple[Topic, ...]
+    principals: tuple[Principal, ...]
+    acls: tuple[Acl, ...]
+    subjects: tuple[Subject, ...]
+
+    @cached_property
+    def acl_locations(self) -> Mapping[str, Location]:
+        """Return, for each principal, where it is declared."""
+        return {principal.name: principal.location for principal in self.principals}
+
+    def topics_of(self, workload: str) -> tuple[Topic, ...]:
+        """Return the retry and dead-letter topics that belong to a workload."""
+        return tuple(topic for topic in self.topics if topic.workload == workload)
+
+
+def consumer_topics(contracts: Contracts, workload: Workload) -> tuple[str, ...]:
+    """Return what a workload subscribes to: its domain's topic, then its retry topics by tier.
+
+    A workload without `retry` still has the first one: replayed dead letters arrive there.
+    """
+    source = contracts.source_of(workload)
+    if source is None:
+        return ()
+    topic = source.topic.name
+    tiers = range(1, retry_tiers(workload) + 1)
+    return (topic, *(names.retry_topic(topic, workload.name, tier) for tier in tiers))
+
+
+def retry_tiers(workload: Workload) -> int:
+    """Return how many retry topics a consuming workload has: at least one, the way back in for replays."""
+    return max(1, len(workload.retry_ms))
+
+
+def derive(contracts: Contracts) -> Derived:
+    """Derive topics, principals, ACLs and subjects from the contracts."""
+    return Derived(
+        topics=tuple(_topics(contracts)),
+        principals=tuple(_principals(contracts)),
+        acls=tuple(sorted(set(_acls(contracts)))),
+        subjects=tuple(
+            Subject(domain.subject(event), event, domain.compatibility)
+            for domain in contracts.domains
+            for event in domain.events
+        ),
+    )
+
+
+def _consumers(contracts: Contracts) -> Iterator[tuple[Workload, Domain]]:
+    for service in contracts.services:
+        for workload in service.workloads:
+            source = contracts.source_of(workload)
+            if source is not None:
+                yield workload, source
+
+
+def _topics(contracts: Contracts) -> Iterator[Topic]:
+    for domain in contracts.domains:
+        spec = domain.topic
+        config = {
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+            "message.timestamp.type": "CreateTime",
+            "min.insync.replicas": str(max(1, spec.replication - 1)),
+            "retention.ms": str(spec.retention_ms),
+        }
+        yield Topic(
+            spec.name,
+            "domain",
+            spec.partitions,
+            spec.replication,
+            config,
+            domain.name,
+            None,
+            None,
+            domain.location,
+        )
+    for workload, domain in _consumers(contracts):
+        spec = domain.topic
+        # LogAppendTime: the original time travels in a header, because a record stamped in the past would be
+        # deleted by retention as soon as it arrived.
+        config = {
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(_MAX_MESSAGE_BYTES + _HEADROOM_BYTES),
+            "message.timestamp.type": "LogAppendTime",
+            "min.insync.replicas": str(max(1, spec.replication - 1)),
+        }
+        longest_wait = max(workload.retry_ms, default=0)
+        retry = config | {"retention.ms": str(max(7 * _DAY_MS, 2 * longest_wait))}
+        letters = config | {"retention.ms": str(30 * _DAY_MS)}
+        place = (spec.partitions, spec.replication)
+        for tier in range(1, retry_tiers(workload) + 1):
+            name = names.retry_topic(spec.name, workload.name, tier)
+            yield Topic(name, "retry", *place, retry, domain.name, workload.name, tier, workload.location)
+        name = names.dead_letter_topic(spec.name, workload.name)
+        yield Topic(name, "dead-letter", *place, letters, domain.name, workload.name, None, workload.location)
+
+
+def _principals(contracts: Contracts) -> Iterator[Principal]:
+    teams: dict[str, Location] = {}
+    for service in contracts.services:
+        for workload in service.workloads:
+            yield Principal(workload.name, "workload", service.owner.slug, workload.location)
+            if workload.consumes:
+                teams.setdefault(service.owner.slug, service.location)
+    for team, location in sorted(teams.items(), key=lambda item: item[0]):
+        yield Principal(names.reader_principal(team), "reader", team, location)
+        yield Principal(names.replayer_principal(team), "replayer", team, location)
+    yield Principal(CI, "ci", "", Location("schemas", 1))
+
+
+def _acls(contracts: Contracts) -> Iterator[Acl]:
+    teams = {
+        workload.name: service.owner.slug for service in contracts.services for workload in service.workloads
+    }
+    for workload, domain in _consumers(contracts):
+        me = workload.name
+        letters = names.dead_letter_topic(domain.topic.name, me)
+        source, *retries = consumer_topics(contracts, workload)
+        yield Acl(me, "GROUP", me, "READ")
+        yield Acl(me, "TOPIC", source, "READ")
+        for retry in retries:
+            yield Acl(me, "TOPIC", retry, "READ")
+            yield Acl(me, "TOPIC", retry, "WRITE")
+        yield Acl(me, "TOPIC", letters, "WRITE")
+        reader = names.reader_principal(teams[me])
+        replayer = names.replayer_principal(teams[me])
+        for operator in (reader, replayer):
+            # librdkafka asks for the group even where partitions are assigned by hand
+            yield Acl(operator, "GROUP", operator, "READ")
+            yield Acl(operator, "TOPIC", letters, "READ")
+        yield Acl(replayer, "TOPIC", retries[0], "WRITE")
+    for service in contracts.services:
+        for workload in service.workloads:
+            for event_type in workload.publishes:
+                yield Acl(workload.name, "TOPIC", contracts.domain_of(event_type).topic.name, "WRITE")
