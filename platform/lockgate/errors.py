@@ -205,7 +205,7 @@ class StackError(LockgateError):
     """Report a local stack that could not be started, reached or stopped."""
 
 
-class Reject(Exception):  # noqa: N818  # a decision of the handler's, read as a verb: `raise Reject("unknown currency")`
+class Reject(Exception):  # a decision of the handler's, read as a verb: `raise Reject("unknown currency")`
     """Dead-letter the event at once: no retry will help.
 
     `reason` is a short sentence; it travels in the dead letter's headers, so it must hold no secret.

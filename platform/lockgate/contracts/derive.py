@@ -192,9 +192,7 @@ def _principals(contracts: Contracts) -> Iterator[Principal]:
 
 
 def _acls(contracts: Contracts) -> Iterator[Acl]:
-    teams = {
-        workload.name: service.owner.slug for service in contracts.services for workload in service.workloads
-    }
+    teams = {workload.name: service.owner.slug for service in contracts.services for workload in service.workloads}
     for workload, domain in _consumers(contracts):
         me = workload.name
         letters = names.dead_letter_topic(domain.topic.name, me)

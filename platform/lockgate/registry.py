@@ -1,0 +1,152 @@
+"""A client of the schema registry's Confluent-compatible API: the calls that Lockgate needs, typed."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import attrs
+import httpx
+
+from lockgate.connection import Settings
+from lockgate.errors import RegistryDenied, RegistryError, RegistryUnavailable, SettingsError
+
+__all__ = ["RegisteredSchema", "Registry"]
+
+_NOT_FOUND = 404
+
+
+@attrs.frozen
+class RegisteredSchema:
+    """Hold one version of a subject."""
+
+    subject: str
+    version: int
+    schema_id: int
+    schema: Mapping[str, Any]
+
+
+class Registry:
+    """Talk to one registry as one identity; close it, or use it as a context manager.
+
+    Every method raises RegistryUnavailable where the registry does not answer (timeouts, 5xx, 429), RegistryDenied
+    for 401 and 403, and RegistryError for any other refusal. It is safe to share between threads.
+    """
+
+    def __init__(self, settings: Settings, *, timeout: float = 10.0) -> None:
+        if not settings.registry_url:
+            raise SettingsError("LOCKGATE_REGISTRY_URL is not set")
+        self.url = settings.registry_url.rstrip("/")
+        auth = None
+        if settings.registry_username is not None:
+            auth = httpx.BasicAuth(settings.registry_username, settings.registry_password or "")
+        verify: ssl.SSLContext | bool = True
+        if settings.ca_file is not None:
+            verify = ssl.create_default_context(cafile=settings.ca_file)
+        # trust_env off: a proxy of the environment must not see the credentials, nor stand before localhost
+        self._http = httpx.Client(auth=auth, verify=verify, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def subjects(self) -> list[str]:
+        """Return the names of all subjects."""
+        return sorted(self._call("GET", "/subjects"))
+
+    def schema(self, schema_id: int) -> Mapping[str, Any] | None:
+        """Return the schema of an id, or None where the registry has none."""
+        answer = self._call("GET", f"/schemas/ids/{schema_id}", missing=None)
+        return None if answer is None else _parsed(answer)
+
+    def subjects_of(self, schema_id: int) -> frozenset[str]:
+        """Return the subjects that an id is registered under; empty where the registry has no such id."""
+        answer = self._call("GET", f"/schemas/ids/{schema_id}/versions", missing=[])
+        return frozenset(entry["subject"] for entry in answer)
+
+    def versions(self, subject: str) -> list[int]:
+        """Return the numbers of a subject's versions, oldest first; empty where there is no such subject."""
+        return sorted(self._call("GET", f"/subjects/{quote(subject, safe='')}/versions", missing=[]))
+
+    def version(self, subject: str, version: int | str = "latest") -> RegisteredSchema | None:
+        """Return one version of a subject, or None."""
+        answer = self._call("GET", f"/subjects/{quote(subject, safe='')}/versions/{version}", missing=None)
+        if answer is None:
+            return None
+        return RegisteredSchema(answer["subject"], answer["version"], answer["id"], _parsed(answer))
+
+    def find(self, subject: str, schema: Mapping[str, Any]) -> RegisteredSchema | None:
+        """Return the version of a subject that holds exactly this schema, or None."""
+        body = {"schema": json.dumps(schema)}
+        answer = self._call("POST", f"/subjects/{quote(subject, safe='')}", body=body, missing=None)
+        if answer is None:
+            return None
+        return RegisteredSchema(answer["subject"], answer["version"], answer["id"], _parsed(answer))
+
+    def register(self, subject: str, schema: Mapping[str, Any]) -> int:
+        """Register a schema and return its id; the same schema again returns the same id."""
+        body = {"schema": json.dumps(schema), "schemaType": "AVRO"}
+        answer = self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", body=body)
+        return int(answer["id"])
+
+    def compatibility(self, subject: str) -> str | None:
+        """Return a subject's own compatibility level, or None where it has none."""
+        answer = self._call("GET", f"/config/{quote(subject, safe='')}", missing=None)
+        return None if answer is None else str(answer.get("compatibilityLevel") or answer.get("compatibility"))
+
+    def set_compatibility(self, subject: str, level: str) -> None:
+        """Set a subject's compatibility level; the subject need not exist yet."""
+        self._call("PUT", f"/config/{quote(subject, safe='')}", body={"compatibility": level})
+
+    def is_compatible(self, subject: str, schema: Mapping[str, Any]) -> bool:
+        """Ask whether a schema is compatible with every version of a subject."""
+        body = {"schema": json.dumps(schema)}
+        path = f"/compatibility/subjects/{quote(subject, safe='')}/versions"
+        answer = self._call("POST", path, body=body, missing={"is_compatible": True})
+        return bool(answer["is_compatible"])
+
+    def _call(self, method: str, path: str, *, body: Any = None, **optional: Any) -> Any:
+        try:
+            response = self._http.request(method, self.url + path, json=body)
+        except httpx.TransportError as error:
+            detail = str(error) or type(error).__name__
+            raise RegistryUnavailable(f"the registry at {self.url} did not answer: {detail}") from error
+        status = response.status_code
+        if status == _NOT_FOUND and "missing" in optional:
+            return optional["missing"]
+        if response.is_success:
+            try:
+                return response.json()
+            except ValueError as error:
+                raise RegistryUnavailable(
+                    f"the registry at {self.url} answered {method} {path} with no JSON"
+                ) from error
+        message = f"the registry refused {method} {path}: {status} {_message(response)}"
+        if status in (401, 403):
+            raise RegistryDenied(message, status=status)
+        if status == 429 or status >= 500:
+            raise RegistryUnavailable(message, status=status)
+        raise RegistryError(message, status=status)
+
+
+def _parsed(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    parsed: Mapping[str, Any] = json.loads(answer["schema"])
+    return parsed
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        content = response.json()
+    except ValueError:
+        return response.reason_phrase
+    return str(content.get("message", response.reason_phrase)) if isinstance(content, dict) else response.reason_phrase
