@@ -2,6 +2,10 @@
 
 Written by `runtime`, read by `deadletters`. Headers are a list of `(name, bytes)` pairs, as confluent-kafka gives them:
 repeated names and their order survive.
+
+An envelope stands after the record's own headers and begins with a marker, so that the own headers come back byte for
+byte even where they use the envelope's names: everything before the last marker is the record's own. On a domain topic
+a marker means nothing, because any writer could have put it there; the reader of a topic knows which kind it is.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ __all__ = [
     "Envelope",
     "Headers",
     "derived_event_id",
+    "enclose",
     "fingerprint",
     "frame",
     "header",
@@ -42,6 +47,7 @@ CE_SPECVERSION: Final = "ce_specversion"
 CONTENT_TYPE: Final = "content-type"
 CONTENT_TYPE_AVRO: Final = b"application/avro"
 TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
 
 # Kafka's own names for dead letters (KIP-1191): UTF-8 text.
 TOPIC: Final = "__dlq.errors.topic"
@@ -52,6 +58,9 @@ DELIVERY_COUNT: Final = "__dlq.errors.delivery.count"
 MESSAGE: Final = "__dlq.errors.message"
 
 # Ours.
+ENVELOPE: Final = "lockgate.envelope"
+"""First header of an envelope; its value is the version of the envelope's form."""
+ENVELOPE_VERSION: Final = b"1"
 TIMESTAMP: Final = "lockgate.timestamp"
 TIMESTAMP_TYPE: Final = "lockgate.timestamp-type"
 STAGE: Final = "lockgate.stage"
@@ -63,8 +72,9 @@ DUE: Final = "lockgate.due"
 FINGERPRINT: Final = "lockgate.fingerprint"
 REPLAY: Final = "lockgate.replay"
 POINTER: Final = "lockgate.pointer"
+"""`true` where the record itself did not fit: there is no value, and the coordinates say where it still is."""
 
-_ENVELOPE_PREFIXES = ("__dlq.errors.", "lockgate.")
+_MAX_NAME = 256
 _MAX_MESSAGE = 1024
 _MAX_STACK = 4096
 _EVENT_ID_NAMESPACE = uuid.UUID("6f0c35a5-7a5e-5a63-9a4d-6d3f2c1f0b52")
@@ -95,7 +105,7 @@ def derived_event_id(event_id: str, workload: str, position: int) -> str:
 def fingerprint(stage: str, reason: str, message: str) -> str:
     """Return 16 hex digits that are the same for failures that differ only in numbers, ids and quoted values."""
     shape = re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F-]{8,}|\d+", "#", message)
-    return hashlib.sha256(f"{stage}\n{reason}\n{shape}".encode()).hexdigest()[:16]
+    return hashlib.sha256(_utf8(f"{stage}\n{reason}\n{shape}")).hexdigest()[:16]
 
 
 @attrs.frozen(order=True)
@@ -129,6 +139,7 @@ class Envelope:
     reason: str
     """One of errors.PoisonReason for `read`; `reject` or `error` for `handle`; `error` or `too-large` for `publish`."""
     message: str
+    """What went wrong, in a sentence; cut at 1 KiB in headers."""
     exception: str = ""
     """Qualified name of the exception's class."""
     stack: str = ""
@@ -137,6 +148,8 @@ class Envelope:
     """Milliseconds since the epoch before which a record in a retry topic may not be handled."""
     replay: int = 0
     """Replay round: how often an operator has sent it back."""
+    pointer: bool = False
+    """Whether the record itself did not fit into the topic, so that this record has no value."""
 
     @property
     def identity(self) -> str:
@@ -144,33 +157,40 @@ class Envelope:
         return f"{self.source}/{self.group}#{self.replay}"
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Return the envelope as headers, each bounded in size."""
+        """Return the envelope as headers, marker first, each bounded in size: all of them stay below 8 KiB."""
         pairs: list[tuple[str, str | int | None]] = [
             (TOPIC, self.source.topic),
             (PARTITION, self.source.partition),
             (OFFSET, self.source.offset),
             (GROUP, self.group),
             (DELIVERY_COUNT, self.attempt),
-            (MESSAGE, _bounded(self.message, _MAX_MESSAGE)),
+            (MESSAGE, _head(self.message, _MAX_MESSAGE)),
             (TIMESTAMP, self.timestamp),
             (TIMESTAMP_TYPE, self.timestamp_type),
             (STAGE, self.stage),
             (REASON, self.reason),
-            (EXCEPTION, _bounded(self.exception, 256) or None),
-            (STACK, _bounded(self.stack, _MAX_STACK) or None),
+            (EXCEPTION, _head(self.exception, _MAX_NAME) or None),
+            (STACK, _tail(self.stack, _MAX_STACK) or None),
             (SCHEMA_ID, self.schema_id),
             (DUE, self.due),
             (FINGERPRINT, fingerprint(self.stage, self.reason, self.message)),
             (REPLAY, self.replay or None),
+            (POINTER, "true" if self.pointer else None),
         ]
-        return [(name, str(value).encode()) for name, value in pairs if value is not None]
+        return [
+            (ENVELOPE, ENVELOPE_VERSION),
+            *((name, _utf8(str(value))) for name, value in pairs if value is not None),
+        ]
 
     @classmethod
     def read(cls, headers: Headers | None) -> Envelope | None:
-        """Read an envelope from headers; None where there is none or it makes no sense."""
-        found = {name: value.decode("utf-8", "replace") for name, value in headers or () if value is not None}
+        """Read the envelope at the end of headers; None where there is none or it makes no sense."""
+        marker = _marker(headers)
+        if headers is None or marker is None or headers[marker][1] != ENVELOPE_VERSION:
+            return None
+        found = {name: value.decode("utf-8", "replace") for name, value in headers[marker:] if value is not None}
         try:
-            return cls(
+            envelope = cls(
                 source=Coordinates(found[TOPIC], int(found[PARTITION]), int(found[OFFSET])),
                 group=found[GROUP],
                 attempt=int(found.get(DELIVERY_COUNT, "0")),
@@ -184,19 +204,27 @@ class Envelope:
                 schema_id=int(found[SCHEMA_ID]) if SCHEMA_ID in found else None,
                 due=int(found[DUE]) if DUE in found else None,
                 replay=int(found.get(REPLAY, "0")),
+                pointer=found.get(POINTER) == "true",
             )
         except (KeyError, ValueError):
             return None
+        counts = (envelope.source.partition, envelope.source.offset, envelope.attempt, envelope.replay)
+        return envelope if min(counts) >= 0 else None
 
 
 def without_envelope(headers: Headers | None) -> list[tuple[str, bytes | None]]:
-    """Return the record's own headers, byte for byte and in order, without Lockgate's and Kafka's error headers."""
-    return [pair for pair in headers or () if not pair[0].startswith(_ENVELOPE_PREFIXES)]
+    """Return the own headers of a record that carries an envelope: byte for byte and in order."""
+    return list((headers or ())[: _marker(headers)])
 
 
 def with_envelope(headers: Headers | None, envelope: Envelope) -> list[tuple[str, bytes | None]]:
-    """Return the record's own headers followed by the envelope, which replaces any earlier one."""
-    return [*without_envelope(headers), *envelope.headers()]
+    """Return the own headers of a record that carries an envelope, followed by another one in its place."""
+    return enclose(without_envelope(headers), envelope)
+
+
+def enclose(headers: Headers | None, envelope: Envelope) -> list[tuple[str, bytes | None]]:
+    """Return the headers of a domain topic's record, all of them, followed by an envelope."""
+    return [*(headers or ()), *envelope.headers()]
 
 
 def names(headers: Iterable[tuple[str, bytes | None]]) -> set[str]:
@@ -204,7 +232,26 @@ def names(headers: Iterable[tuple[str, bytes | None]]) -> set[str]:
     return {name for name, _ in headers}
 
 
-def _bounded(text: str, limit: int) -> str:
+def _marker(headers: Headers | None) -> int | None:
+    """Return where the envelope begins, or None."""
+    for index in range(len(headers or ()) - 1, -1, -1):
+        if headers is not None and headers[index][0] == ENVELOPE:
+            return index
+    return None
+
+
+def _utf8(text: str) -> bytes:
+    """Encode any text: exceptions may hold lone surrogates, from undecodable file names for example."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _head(text: str, limit: int) -> str:
+    """Cut a text to at most `limit` bytes of UTF-8, the beginning kept."""
+    raw = _utf8(text)
+    return raw.decode() if len(raw) <= limit else raw[: limit - 3].decode("utf-8", "ignore") + "…"
+
+
+def _tail(text: str, limit: int) -> str:
     """Cut a text to at most `limit` bytes of UTF-8, the end kept: a stack's last lines say the most."""
-    raw = text.encode()
-    return text if len(raw) <= limit else "…" + raw[-(limit - 3) :].decode("utf-8", "ignore")
+    raw = _utf8(text)
+    return raw.decode() if len(raw) <= limit else "…" + raw[-(limit - 3) :].decode("utf-8", "ignore")
