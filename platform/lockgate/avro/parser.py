@@ -1,0 +1,294 @@
+"""The parser: the only reader of schema documents. Everything else works on the types that it returns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lockgate.avro.defaults import default_datum
+from lockgate.avro.types import (
+    INT_MAX,
+    NO_DEFAULT,
+    PRIMITIVES,
+    Array,
+    Enum,
+    Field,
+    Fixed,
+    Logical,
+    Map,
+    Named,
+    Primitive,
+    Record,
+    Reference,
+    Type,
+    Union,
+    branch_name,
+    walk,
+)
+from lockgate.errors import SchemaError
+
+__all__ = ["parse"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_COMPLEX = ("record", "error", "enum", "fixed", "array", "map")
+_MAX_NESTING = 100
+
+
+def parse(document: Any, *, self_contained: bool = True) -> Type:
+    """Parse a schema document and return its type.
+
+    With `self_contained` off, names that the document does not define become References, and defaults of their fields
+    are not checked. Raise SchemaError with the JSON pointer of the first mistake.
+    """
+    return _Parser(self_contained).document(document)
+
+
+class _Parser:
+    def __init__(self, self_contained: bool) -> None:
+        self._self_contained = self_contained
+        self._named: dict[str, Named] = {}
+        self._open: set[str] = set()
+        self._defaults: list[tuple[Field, str]] = []
+        self._depth = 0
+
+    def document(self, document: Any) -> Type:
+        root = self._type(document, "", "")
+        for type_ in walk(root):
+            if isinstance(type_, Record):
+                self._refuse_endless(type_)
+        for field, path in self._defaults:
+            if self._self_contained or not any(isinstance(type_, Reference) for type_ in walk(field.type)):
+                default_datum(field.type, field.default, path)
+        return root
+
+    def _refuse_endless(self, record: Record) -> None:
+        """Refuse a record whose every value would contain another one of itself."""
+        stack: list[Type] = [field.type for field in record.fields]
+        seen: set[int] = set()
+        while stack:
+            here = stack.pop()
+            if here is record:
+                raise SchemaError(f"{record.name} always contains itself: no value of it could ever end")
+            if isinstance(here, Record) and id(here) not in seen:
+                seen.add(id(here))
+                stack.extend(field.type for field in here.fields)
+
+    def _type(self, document: Any, namespace: str, path: str) -> Type:
+        self._depth += 1
+        if self._depth > _MAX_NESTING:
+            raise SchemaError(f"types are nested more than {_MAX_NESTING} deep", path=path)
+        try:
+            if isinstance(document, str):
+                return self._name_or_primitive(document, namespace, path)
+            if isinstance(document, Mapping):
+                return self._object(document, namespace, path)
+            if isinstance(document, Sequence) and not isinstance(document, bytes):
+                return self._union(document, namespace, path)
+        finally:
+            self._depth -= 1
+        raise SchemaError(f"expected a schema, got {_json_kind(document)}", path=path)
+
+    def _name_or_primitive(self, name: str, namespace: str, path: str) -> Type:
+        if name in PRIMITIVES:
+            return Primitive(name)
+        if name in _COMPLEX:
+            raise SchemaError(f"a {name} is written as an object", path=path)
+        full_name = _full_name(name, namespace, path)
+        known = self._named.get(full_name)
+        if known is not None:
+            return known
+        if self._self_contained:
+            raise SchemaError(f"no type is called {full_name}", path=path)
+        return Reference(full_name)
+
+    def _union(self, document: Sequence[Any], namespace: str, path: str) -> Union:
+        branches: list[Type] = []
+        for index, branch in enumerate(document):
+            here = f"{path}/{index}"
+            type_ = self._type(branch, namespace, here)
+            if isinstance(type_, Union):
+                raise SchemaError("a union may not hold a union directly", path=here)
+            if branch_name(type_) in map(branch_name, branches):
+                raise SchemaError(f"{branch_name(type_)} is in the union twice", path=here)
+            branches.append(type_)
+        if not branches:
+            raise SchemaError("a union needs at least one type", path=path)
+        return Union(tuple(branches))
+
+    def _object(self, document: Mapping[str, Any], namespace: str, path: str) -> Type:
+        kind = document.get("type")
+        if kind in ("record", "error"):
+            return self._record(document, namespace, path)
+        if kind == "enum":
+            return self._enum(document, namespace, path)
+        if kind == "fixed":
+            return self._fixed(document, namespace, path)
+        if kind == "array":
+            return Array(self._member(document, "items", namespace, path))
+        if kind == "map":
+            return Map(self._member(document, "values", namespace, path))
+        if kind is None:
+            raise SchemaError("`type` is missing", path=path)
+        inner = self._type(kind, namespace, f"{path}/type")
+        if isinstance(inner, Primitive) and inner.logical is None:
+            return Primitive(inner.kind, _logical(document, inner.kind, None, path))
+        return inner
+
+    def _member(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
+        if key not in document:
+            raise SchemaError(f"`{key}` is missing", path=path)
+        return self._type(document[key], namespace, f"{path}/{key}")
+
+    def _identity(
+        self, document: Mapping[str, Any], namespace: str, path: str
+    ) -> tuple[str, str, tuple[str, ...], str]:
+        """Return full name, namespace for what is inside, aliases and doc of a named type."""
+        name = document.get("name")
+        if not isinstance(name, str):
+            raise SchemaError("`name` is missing" if name is None else "`name` must be a string", path=path)
+        own = document.get("namespace", namespace)
+        if not isinstance(own, str):
+            raise SchemaError("`namespace` must be a string", path=f"{path}/namespace")
+        full_name = _full_name(name, own, f"{path}/name")
+        if full_name.rpartition(".")[2] in PRIMITIVES:
+            raise SchemaError(f"{name} is the name of a primitive type", path=f"{path}/name")
+        if full_name in self._named:
+            raise SchemaError(f"{full_name} is defined twice", path=path)
+        inside = full_name.rpartition(".")[0]
+        aliases = tuple(
+            _full_name(alias, inside, f"{path}/aliases/{index}") for index, alias in enumerate(_aliases(document, path))
+        )
+        return full_name, inside, aliases, _doc(document, path)
+
+    def _record(self, document: Mapping[str, Any], namespace: str, path: str) -> Record:
+        name, inside, aliases, doc = self._identity(document, namespace, path)
+        record = Record(name, (), aliases, doc)
+        self._named[name] = record
+        members = document.get("fields")
+        if not isinstance(members, Sequence) or isinstance(members, str | bytes):
+            raise SchemaError("`fields` must be a list", path=f"{path}/fields" if "fields" in document else path)
+        fields: list[Field] = []
+        seen: set[str] = set()
+        for index, member in enumerate(members):
+            here = f"{path}/fields/{index}"
+            field = self._field(member, inside, here)
+            for known_as in (field.name, *field.aliases):
+                if known_as in seen:
+                    raise SchemaError(f"{known_as} is a field of {name} twice", path=here)
+                seen.add(known_as)
+            fields.append(field)
+        record.fields = tuple(fields)
+        return record
+
+    def _field(self, document: Any, namespace: str, path: str) -> Field:
+        if not isinstance(document, Mapping):
+            raise SchemaError(f"expected a field, got {_json_kind(document)}", path=path)
+        name = document.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise SchemaError(
+                f"expected a field's name, got {name!r}", path=f"{path}/name" if "name" in document else path
+            )
+        aliases = tuple(_aliases(document, path))
+        for index, alias in enumerate(aliases):
+            if not _NAME.fullmatch(alias):
+                raise SchemaError(f"{alias!r} is no name", path=f"{path}/aliases/{index}")
+        type_ = self._member(document, "type", namespace, path)
+        field = Field(name, type_, document.get("default", NO_DEFAULT), aliases, _doc(document, path))
+        if field.has_default:
+            self._defaults.append((field, f"{path}/default"))
+        return field
+
+    def _enum(self, document: Mapping[str, Any], namespace: str, path: str) -> Enum:
+        name, _, aliases, doc = self._identity(document, namespace, path)
+        symbols = document.get("symbols")
+        if not isinstance(symbols, Sequence) or isinstance(symbols, str | bytes) or not symbols:
+            raise SchemaError("`symbols` must be a list of at least one symbol", path=path)
+        for index, symbol in enumerate(symbols):
+            here = f"{path}/symbols/{index}"
+            if not isinstance(symbol, str) or not _NAME.fullmatch(symbol):
+                raise SchemaError(f"{symbol!r} is no symbol", path=here)
+            if symbol in symbols[:index]:
+                raise SchemaError(f"{symbol} is there twice", path=here)
+        default = document.get("default")
+        if default is not None and default not in symbols:
+            raise SchemaError(f"the default {default!r} is none of the symbols", path=f"{path}/default")
+        enum = Enum(name, tuple(symbols), default, aliases, doc)
+        self._named[name] = enum
+        return enum
+
+    def _fixed(self, document: Mapping[str, Any], namespace: str, path: str) -> Fixed:
+        name, _, aliases, doc = self._identity(document, namespace, path)
+        size = document.get("size")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= INT_MAX:
+            raise SchemaError("`size` must be a number of bytes", path=path)
+        fixed = Fixed(name, size, _logical(document, "fixed", size, path), aliases, doc)
+        self._named[name] = fixed
+        return fixed
+
+
+_LOGICAL_ON = {
+    "decimal": ("bytes", "fixed"),
+    "uuid": ("string",),
+    "date": ("int",),
+    "time-millis": ("int",),
+    "time-micros": ("long",),
+    "timestamp-millis": ("long",),
+    "timestamp-micros": ("long",),
+    "local-timestamp-millis": ("long",),
+    "local-timestamp-micros": ("long",),
+}
+
+
+def _logical(document: Mapping[str, Any], kind: str, size: int | None, path: str) -> Logical | None:
+    """Return the logical type of an object; None where Avro says to ignore one: unknown, or on another type."""
+    name = document.get("logicalType")
+    if not isinstance(name, str) or kind not in _LOGICAL_ON.get(name, ()):
+        return None
+    if name != "decimal":
+        return Logical(name)
+    # Avro would have a bad decimal read as plain bytes. That is nobody's intention, so it is a mistake here.
+    precision, scale = document.get("precision"), document.get("scale", 0)
+    if not isinstance(precision, int) or isinstance(precision, bool) or precision < 1:
+        raise SchemaError("a decimal needs a `precision` of at least 1", path=path)
+    if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= precision:
+        raise SchemaError("a decimal's `scale` must be between 0 and its `precision`", path=f"{path}/scale")
+    if size is not None and precision > (most := math.floor(math.log10(2) * (8 * size - 1)) if size else 0):
+        raise SchemaError(f"{size} bytes hold {most} decimal digits, not {precision}", path=f"{path}/precision")
+    return Logical(name, precision, scale)
+
+
+def _full_name(name: str, namespace: str, path: str) -> str:
+    full_name = name if "." in name or not namespace else f"{namespace}.{name}"
+    if not all(_NAME.fullmatch(part) for part in full_name.split(".")):
+        raise SchemaError(f"{full_name!r} is no Avro name", path=path)
+    return full_name
+
+
+def _aliases(document: Mapping[str, Any], path: str) -> Sequence[str]:
+    aliases = document.get("aliases", ())
+    well_formed = isinstance(aliases, Sequence) and not isinstance(aliases, str | bytes)
+    if not well_formed or not all(isinstance(alias, str) for alias in aliases):
+        raise SchemaError("`aliases` must be a list of names", path=f"{path}/aliases")
+    found: Sequence[str] = aliases
+    return found
+
+
+def _doc(document: Mapping[str, Any], path: str) -> str:
+    doc = document.get("doc", "")
+    if not isinstance(doc, str):
+        raise SchemaError("`doc` must be a string", path=f"{path}/doc")
+    return doc
+
+
+def _json_kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an object" if isinstance(value, Mapping) else "a list"
