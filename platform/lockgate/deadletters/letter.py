@@ -6,15 +6,13 @@ from typing import Literal
 
 import attrs
 
-from lockgate import records
 from lockgate.deadletters.box import Box
 from lockgate.records import Coordinates, Envelope, Headers
 
-__all__ = ["FOREIGN", "POINTER", "Letter"]
+__all__ = ["FOREIGN", "Letter"]
 
 FOREIGN = "foreign"
 """Stands where a reason would: the record has no envelope of this box, so something else wrote it."""
-POINTER = "pointer"
 
 
 @attrs.frozen
@@ -45,7 +43,7 @@ class Letter:
         """Tell a letter from a pointer (the record was too large to be carried) and from a record of other origin."""
         if self.envelope is None:
             return "foreign"
-        return "letter" if records.header(self.headers, records.POINTER) is None else "pointer"
+        return "pointer" if self.envelope.pointer else "letter"
 
     @property
     def id(self) -> str:

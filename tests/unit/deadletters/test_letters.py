@@ -19,7 +19,7 @@ from lockgate.errors import UsageError
 from lockgate.records import Coordinates, Envelope, Headers
 
 BOX = Box("orders.dlq.billing", "orders", "billing", "finance")
-OWN: Headers = (("ce_id", b"1"), ("x", None), ("x", b"\xff\x00"))
+OWN: Headers = (("ce_id", b"1"), ("x", None), ("x", b"\xff\x00"), ("lockgate.due", b"the writer's own"))
 
 
 def envelope(offset: int = 7, *, replay: int = 0, reason: str = "error") -> Envelope:
@@ -30,7 +30,7 @@ def envelope(offset: int = 7, *, replay: int = 0, reason: str = "error") -> Enve
 def letter(
     place: int, sent: Envelope | None = None, *, own: Headers = OWN, value: bytes | None = b"v", written: int = 0
 ) -> Letter:
-    headers = own if sent is None else records.with_envelope(own, sent)
+    headers = own if sent is None else records.enclose(own, sent)
     return Letter(BOX, Coordinates(BOX.topic, 3, place), b"k", value, tuple(headers), written or place)
 
 
@@ -60,7 +60,7 @@ def test_an_envelope_of_another_box_makes_a_record_foreign(forged: Envelope) -> 
 
 def test_a_pointer_is_told_from_a_letter() -> None:
     one = letter(1, envelope(), value=None)
-    pointer = attrs.evolve(one, headers=(*one.headers, (records.POINTER, b"true")))
+    pointer = letter(1, attrs.evolve(envelope(), pointer=True), value=None)
     assert (one.kind, pointer.kind) == ("letter", "pointer")
 
 
@@ -98,7 +98,7 @@ def test_a_replay_starts_the_attempts_afresh_in_the_next_round_and_keeps_the_rec
 
 def test_only_what_can_be_sent_back_is_chosen() -> None:
     plain = letter(1, envelope(1))
-    pointer = attrs.evolve(plain, headers=(*letter(2, envelope(2)).headers, (records.POINTER, b"true")))
+    pointer = letter(2, attrs.evolve(envelope(2), pointer=True))
     foreign = letter(3)
     died_again, later = letter(4, envelope(4)), letter(5, envelope(4, replay=1))
     choice = choose([plain, pointer, foreign, died_again, later])
