@@ -1,0 +1,115 @@
+"""Wait until brokers and registry really answer, and admit the first SCRAM user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from lockgate.errors import ClusterDenied, ClusterUnavailable, StackError
+
+__all__ = ["admit", "is_admitted", "is_user", "mutual_tls", "registry_answers", "wait_for_brokers", "wait_until"]
+
+_POLL = 0.1
+_SCRAM_ITERATIONS = 4096  # Kafka's minimum; passwords are 256 random bits, so more would only cost time
+
+
+def mutual_tls(bootstrap: str, ca_file: Path, certificate: Path, key: Path) -> dict[str, Any]:
+    """Return the librdkafka properties of a client that shows a certificate."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": "SSL",
+        "ssl.ca.location": str(ca_file),
+        "ssl.certificate.location": str(certificate),
+        "ssl.key.location": str(key),
+        "log_level": 2,  # brokers that are not up yet are why this waits
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 200,
+        "socket.connection.setup.timeout.ms": 3000,
+    }
+
+
+def wait_until(ready: Callable[[], bool], seconds: float, check: Callable[[], None], what: str) -> None:
+    """Poll until `ready`; `check` runs in between and raises where waiting is vain. Raise StackError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        check()
+        if time.monotonic() > deadline:
+            raise StackError(f"{what} did not answer within {seconds:.0f} s", next_step="see `lockgate status`")
+        time.sleep(_POLL)
+
+
+def brokers_seen(client: AdminClient, timeout: float) -> set[int]:
+    """Return the ids of the brokers that the cluster counts among its own; empty while nobody answers."""
+    try:
+        return set(client.list_topics(timeout=timeout).brokers)
+    except KafkaException:
+        return set()
+
+
+def wait_for_brokers(client: AdminClient, wanted: set[int], seconds: float, check: Callable[[], None]) -> None:
+    """Wait until these brokers are registered and unfenced."""
+    names = ", ".join(f"broker {node}" for node in sorted(wanted))
+    wait_until(lambda: wanted <= brokers_seen(client, 1.0), seconds, check, names)
+
+
+def admit(client: AdminClient, user: str, password: str) -> None:
+    """Give a SCRAM user a password, through a connection that is trusted already."""
+    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
+    future = client.alter_user_scram_credentials(
+        [UserScramCredentialUpsertion(user, info, password.encode())], request_timeout=20
+    )[user]
+    try:
+        future.result(timeout=30)
+    except KafkaException as error:
+        raise ClusterUnavailable(f"the user {user} cannot be made: {error.args[0].str()}") from error
+
+
+def is_user(client: AdminClient, user: str) -> bool:
+    """Return whether the cluster knows a SCRAM user."""
+    try:
+        client.describe_user_scram_credentials([user], request_timeout=20)[user].result(timeout=30)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.RESOURCE_NOT_FOUND:
+            return False
+        raise ClusterUnavailable(f"the users cannot be listed: {error.args[0].str()}") from error
+    return True
+
+
+def is_admitted(config: dict[str, Any], timeout: float) -> bool:
+    """Return whether a broker takes a client's credentials; False where it does not answer in time.
+
+    Raise ClusterDenied where it refuses them.
+    """
+    errors: list[KafkaError] = []
+    client = AdminClient(config | {"error_cb": errors.append, "log_level": 0})
+    try:
+        client.list_topics(timeout=timeout)
+    except KafkaException:
+        client.poll(0)  # errors are handed over here, and nowhere else
+        if any(error.code() == KafkaError._AUTHENTICATION for error in errors):
+            raise ClusterDenied(f"{config['bootstrap.servers']} refuses {config.get('sasl.username')}") from None
+        return False
+    return True
+
+
+def registry_answers(url: str, ca_file: Path, user: str, password: str) -> bool:
+    """Return whether the registry serves an authenticated request."""
+    import ssl  # beside its one use: the context is made once a question, which is not often
+
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file))
+        answer = httpx.get(f"{url}/subjects", auth=(user, password), verify=context, timeout=3.0, trust_env=False)
+    except (httpx.TransportError, OSError):
+        return False
+    return answer.status_code == 200
