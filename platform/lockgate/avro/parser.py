@@ -34,6 +34,8 @@ __all__ = ["parse"]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _COMPLEX = ("record", "error", "enum", "fixed", "array", "map")
 _MAX_NESTING = 100
+_MAX_CONTAINERS = 8
+"""Lists of lists of maps … without a record between: a generated function can nest loops only so deep."""
 
 
 def parse(document: Any, *, self_contained: bool = True) -> Type:
@@ -52,6 +54,7 @@ class _Parser:
         self._open: set[str] = set()
         self._defaults: list[tuple[Field, str]] = []
         self._depth = 0
+        self._containers = 0
 
     def document(self, document: Any) -> Type:
         root = self._type(document, "", "")
@@ -126,9 +129,9 @@ class _Parser:
         if kind == "fixed":
             return self._fixed(document, namespace, path)
         if kind == "array":
-            return Array(self._member(document, "items", namespace, path))
+            return Array(self._contained(document, "items", namespace, path))
         if kind == "map":
-            return Map(self._member(document, "values", namespace, path))
+            return Map(self._contained(document, "values", namespace, path))
         if kind is None:
             raise SchemaError("`type` is missing", path=path)
         inner = self._type(kind, namespace, f"{path}/type")
@@ -140,6 +143,14 @@ class _Parser:
         if key not in document:
             raise SchemaError(f"`{key}` is missing", path=path)
         return self._type(document[key], namespace, f"{path}/{key}")
+
+    def _contained(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
+        self._containers += 1
+        if self._containers > _MAX_CONTAINERS:
+            raise SchemaError(f"arrays and maps are nested more than {_MAX_CONTAINERS} deep", path=path)
+        type_ = self._member(document, key, namespace, path)
+        self._containers -= 1
+        return type_
 
     def _identity(
         self, document: Mapping[str, Any], namespace: str, path: str
@@ -171,6 +182,7 @@ class _Parser:
             raise SchemaError("`fields` must be a list", path=f"{path}/fields" if "fields" in document else path)
         fields: list[Field] = []
         seen: set[str] = set()
+        around, self._containers = self._containers, 0
         for index, member in enumerate(members):
             here = f"{path}/fields/{index}"
             field = self._field(member, inside, here)
@@ -179,6 +191,7 @@ class _Parser:
                     raise SchemaError(f"{known_as} is a field of {name} twice", path=here)
                 seen.add(known_as)
             fields.append(field)
+        self._containers = around
         record.fields = tuple(fields)
         return record
 
