@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.worlds import SharedStack, World, make_world
+if TYPE_CHECKING:  # the unit tests import neither a Kafka client nor the local stack
+    from tests.worlds import SharedStack, World
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,6 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStack]:
     """Return the running stack with the shipped contracts applied; `LOCKGATE_TEST_HOME` reuses one that is up."""
+    from tests.worlds import SharedStack
+
     reused = os.environ.get("LOCKGATE_TEST_HOME")
     home = Path(reused) if reused else tmp_path_factory.mktemp("stack") / "home"
     shared = SharedStack(ROOT, home)
@@ -36,4 +40,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStack]:
 @pytest.fixture
 def world(stack: SharedStack, tmp_path: Path) -> World:
     """Return a project of its own, with names that no other test uses, applied to the shared cluster."""
+    from tests.worlds import make_world
+
     return make_world(stack, tmp_path)

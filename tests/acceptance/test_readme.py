@@ -53,10 +53,9 @@ def test_every_command_of_the_readme_works_in_a_fresh_clone(stack: SharedStack, 
     environ["PATH"] = os.pathsep.join(
         folder for folder in environ["PATH"].split(os.pathsep) if Path(folder) != stack.root / ".venv" / "bin"
     )
-    script = ["set -euxo pipefail"]
-    for block in blocks(fresh):
-        # The tests do not run the tests: a smoke of the same script stands for them.
-        script.append(_TESTS.sub("scripts/test tests/unit/test_errors.py", block))
+    # The tests do not run the tests: a smoke of the same script stands for them.
+    commands = (_TESTS.sub("scripts/test tests/unit/test_errors.py", block) for block in blocks(fresh))
+    script = ["set -euxo pipefail", *commands]
     try:
         done = subprocess.run(
             ["bash", "-c", "\n".join(script)],
