@@ -6,12 +6,10 @@ The decoder and the compatibility check both ask here, so what the check allows 
 from __future__ import annotations
 
 from lockgate.avro.types import (
-    Array,
     Enum,
     Field,
     Fixed,
     Logical,
-    Map,
     Named,
     Primitive,
     Record,
