@@ -15,6 +15,7 @@ __all__ = [
     "Settings",
     "credentials_directory",
     "home_directory",
+    "read_env_file",
     "settings_for",
     "write_env_file",
     "write_private",
@@ -102,11 +103,12 @@ def settings_for(principal: str, root: Path, environ: Mapping[str, str] | None =
                 f"no settings for {principal}: LOCKGATE_BOOTSTRAP_SERVERS is not set, and there is no {file}",
                 next_step="run `lockgate up` for a local stack, or set the LOCKGATE_… variables",
             )
-        values = _read_env_file(file) | values
+        values = read_env_file(file) | values
     return _settings(values)
 
 
-def _read_env_file(file: Path) -> dict[str, str]:
+def read_env_file(file: Path) -> dict[str, str]:
+    """Return the `NAME=VALUE` lines of a file; raise SettingsError where it cannot be read or has other lines."""
     values = {}
     try:
         text = file.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
@@ -18,6 +19,9 @@ from lockgate.errors import RegistryDenied, RegistryError, RegistryUnavailable, 
 __all__ = ["RegisteredSchema", "Registry"]
 
 _NOT_FOUND = 404
+
+_JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+\w+: ")
+"""What Apicurio puts before some messages."""
 
 
 @attrs.frozen
@@ -46,7 +50,10 @@ class Registry:
             auth = httpx.BasicAuth(settings.registry_username, settings.registry_password or "")
         verify: ssl.SSLContext | bool = True
         if settings.ca_file is not None:
-            verify = ssl.create_default_context(cafile=settings.ca_file)
+            try:
+                verify = ssl.create_default_context(cafile=settings.ca_file)
+            except OSError as error:  # ssl.SSLError, where the file holds no certificate, is one
+                raise SettingsError(f"LOCKGATE_CA_FILE: {settings.ca_file} cannot be used: {error}") from error
         # trust_env off: a proxy of the environment must not see the credentials, nor stand before localhost
         self._http = httpx.Client(auth=auth, verify=verify, timeout=timeout, trust_env=False)
 
@@ -108,21 +115,26 @@ class Registry:
         """Set a subject's compatibility level; the subject need not exist yet."""
         self._call("PUT", f"/config/{quote(subject, safe='')}", body={"compatibility": level})
 
-    def is_compatible(self, subject: str, schema: Mapping[str, Any]) -> bool:
-        """Ask whether a schema is compatible with every version of a subject."""
+    def is_compatible(self, subject: str, schema: Mapping[str, Any], *, version: int | str | None = None) -> bool:
+        """Ask whether a schema is compatible with one version of a subject, or with every one (None).
+
+        The subject's level decides the direction only: how many versions count is the caller's choice.
+        """
         body = {"schema": json.dumps(schema)}
-        path = f"/compatibility/subjects/{quote(subject, safe='')}/versions"
-        answer = self._call("POST", path, body=body, missing={"is_compatible": True})
+        path = f"/compatibility/subjects/{quote(subject, safe='')}/versions" + (f"/{version}" if version else "")
+        answer = self._call("POST", path, body=body, missing={"is_compatible": True})  # no version, no objection
         return bool(answer["is_compatible"])
 
     def _call(self, method: str, path: str, *, body: Any = None, **optional: Any) -> Any:
         try:
             response = self._http.request(method, self.url + path, json=body)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise SettingsError(f"LOCKGATE_REGISTRY_URL: {self.url} is no URL: {error}") from error
         except httpx.TransportError as error:
             detail = str(error) or type(error).__name__
             raise RegistryUnavailable(f"the registry at {self.url} did not answer: {detail}") from error
         status = response.status_code
-        if status == _NOT_FOUND and "missing" in optional:
+        if status == _NOT_FOUND and "missing" in optional and _error_code(response) is not None:
             return optional["missing"]
         if response.is_success:
             try:
@@ -136,7 +148,10 @@ class Registry:
             raise RegistryDenied(message, status=status)
         if status == 429 or status >= 500:
             raise RegistryUnavailable(message, status=status)
-        raise RegistryError(message, status=status)
+        next_step = None
+        if status == _NOT_FOUND and _error_code(response) is None:
+            next_step = "LOCKGATE_REGISTRY_URL must be the base of the Confluent-compatible API, as …/apis/ccompat/v7"
+        raise RegistryError(message, status=status, next_step=next_step)
 
 
 def _parsed(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -144,9 +159,20 @@ def _parsed(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return parsed
 
 
-def _message(response: httpx.Response) -> str:
+def _content(response: httpx.Response) -> Mapping[str, Any]:
     try:
         content = response.json()
     except ValueError:
-        return response.reason_phrase
-    return str(content.get("message", response.reason_phrase)) if isinstance(content, dict) else response.reason_phrase
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _error_code(response: httpx.Response) -> int | None:
+    """Return the API's own code: it tells a subject that is not there from a URL that is wrong."""
+    code = _content(response).get("error_code")
+    return code if isinstance(code, int) else None
+
+
+def _message(response: httpx.Response) -> str:
+    message = str(_content(response).get("message", response.reason_phrase))
+    return _JAVA_CLASS.sub("", message)

@@ -1,0 +1,141 @@
+"""What is in the cluster, in the registry and in the credentials folder: read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import attrs
+
+from lockgate.contracts.derive import Subject
+from lockgate.errors import ClusterDenied, LockgateError
+from lockgate.provisioning.cluster import Binding, Broker, Cluster, TopicConfig, brokers_in
+from lockgate.provisioning.credentials import CredentialsFile, CredentialsFolder
+from lockgate.provisioning.desired import Desired
+from lockgate.provisioning.wire import BrokerConnection
+from lockgate.registry import RegisteredSchema, Registry
+
+__all__ = ["Actual", "ActualSubject", "ActualTopic", "read_actual"]
+
+_THREADS = 8
+
+_INTERNAL_TOPICS = {"__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state"}
+"""Kafka's own."""
+
+
+@attrs.frozen
+class ActualTopic:
+    """Describe a topic as it is."""
+
+    partitions: int
+    replication: frozenset[int]
+    """One number, unless a reassignment left partitions with different ones."""
+    config: TopicConfig | None = None
+    """Only read for topics that the contracts know."""
+
+
+@attrs.frozen
+class ActualSubject:
+    """Describe a subject as it is, seen from the schema that the contracts want in it."""
+
+    level: str | None
+    """Its own compatibility level; None where it has none."""
+    registered: bool
+    """Whether one of its versions is exactly the contract's schema."""
+    history: tuple[RegisteredSchema, ...] = ()
+    """All versions, oldest first; only read where the schema is not registered."""
+    accepted: bool | None = None
+    """The registry's own verdict on the schema under the level that is set; None where it was not asked."""
+
+
+@attrs.frozen
+class Actual:
+    """Hold what there is."""
+
+    brokers: tuple[Broker, ...]
+    topics: Mapping[str, ActualTopic]
+    """Kafka's internal ones left out."""
+    users: frozenset[str]
+    """Those with SCRAM-SHA-512 credentials."""
+    acls: frozenset[Binding]
+    subjects: Mapping[str, ActualSubject]
+    """One entry for each subject of the contracts."""
+    other_subjects: tuple[str, ...]
+    credentials: Mapping[str, CredentialsFile]
+    """One entry for each principal of the contracts."""
+    registry_reader_missing: bool = False
+
+
+def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder, desired: Desired) -> Actual:
+    """Read everything that `desired` is compared with, as much at a time as can be.
+
+    Raise ClusterError and RegistryError (and what is below them) where one of the two cannot be read.
+    """
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="lockgate-read") as pool:
+        subject_names = pool.submit(registry.subjects)
+        subjects = {name: pool.submit(_subject, registry, subject) for name, subject in desired.subjects.items()}
+        metadata = cluster.metadata()
+        users_answer, acls_answer = cluster.describe_users(), cluster.describe_acls()
+        brokers = brokers_in(metadata)
+        configs = cluster.describe_configs(name for name in desired.topics if name in metadata.topics)
+        users = cluster.users_in(cluster.result(users_answer, "a request for its users"))
+        acls = cluster.bindings_in(cluster.result(acls_answer, "a request for its access control lists"))
+        files = {name: pool.submit(_credentials, folder, name, brokers, name in users) for name in desired.users}
+        return Actual(
+            brokers=brokers,
+            topics={
+                name: _topic(topic, configs.get(name))
+                for name, topic in metadata.topics.items()
+                if name not in _INTERNAL_TOPICS
+            },
+            users=users,
+            acls=acls,
+            subjects={name: future.result() for name, future in subjects.items()},
+            other_subjects=tuple(name for name in subject_names.result() if name not in desired.subjects),
+            credentials={name: future.result() for name, future in files.items()},
+            registry_reader_missing=folder.registry_reader_missing,
+        )
+
+
+def _topic(topic: Any, config: TopicConfig | None) -> ActualTopic:
+    replication = frozenset(len(partition.replicas) for partition in topic.partitions.values())
+    return ActualTopic(len(topic.partitions), replication, config)
+
+
+def _subject(registry: Registry, subject: Subject) -> ActualSubject:
+    level = registry.compatibility(subject.name)
+    if registry.find(subject.name, subject.event.schema) is not None:
+        return ActualSubject(level, registered=True)
+    versions = (registry.version(subject.name, number) for number in registry.versions(subject.name))
+    history = tuple(version for version in versions if version is not None)
+    accepted = None
+    if history and level == subject.compatibility and level != "NONE":
+        # the registry compares with every version whatever the level, unless it is asked for the latest one alone
+        against = None if level.endswith("_TRANSITIVE") else "latest"
+        accepted = registry.is_compatible(subject.name, subject.event.schema, version=against)
+    return ActualSubject(level, registered=False, history=history, accepted=accepted)
+
+
+def _credentials(
+    folder: CredentialsFolder, principal: str, brokers: Iterable[Broker], user_exists: bool
+) -> CredentialsFile:
+    has_password = folder.password(principal) is not None
+    authenticates = None
+    if has_password and user_exists:
+        authenticates = _authenticates(folder, principal, brokers)
+    return CredentialsFile(has_password, authenticates, folder.outdated(principal))
+
+
+def _authenticates(folder: CredentialsFolder, principal: str, brokers: Iterable[Broker]) -> bool | None:
+    """Log in at the first broker that answers; None where none does."""
+    settings = folder.settings(principal)
+    for broker in brokers:
+        try:
+            BrokerConnection(broker, settings).close()
+        except ClusterDenied:
+            return False
+        except LockgateError:
+            continue
+        return True
+    return None

@@ -1,0 +1,354 @@
+"""A Kafka cluster as an administrator sees it: batched calls, and errors that say what to do."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import attrs
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewPartitions,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from lockgate.connection import Settings
+from lockgate.contracts.derive import Acl, Topic
+from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable
+
+__all__ = ["Binding", "Broker", "Cluster", "TopicConfig", "brokers_in", "cluster_error"]
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger("lockgate.kafka")
+
+_SCRAM_ITERATIONS = 4096
+"""Kafka's minimum. The passwords are random and long, so more rounds would only slow every connection down."""
+
+_DENIED = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+_UNAVAILABLE = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._SSL,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.REQUEST_TIMED_OUT,
+}
+
+
+@attrs.frozen(order=True)
+class Broker:
+    """Name a broker and where the administrator's listener reaches it."""
+
+    id: int
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"broker {self.id} ({self.host}:{self.port})"
+
+
+@attrs.frozen(order=True)
+class Binding:
+    """Describe an ACL as it is in the cluster, whoever made it."""
+
+    principal: str
+    """With its type: `User:orders-service`."""
+    host: str
+    resource: str
+    name: str
+    pattern: str
+    operation: str
+    permission: str
+
+    @classmethod
+    def of(cls, acl: Acl) -> Binding:
+        """Return the binding that grants a right from the contracts."""
+        return cls(f"User:{acl.principal}", "*", acl.resource, acl.name, acl.pattern, acl.operation, "ALLOW")
+
+    def covers(self, resource: str, name: str) -> bool:
+        """Return whether the binding is about this resource."""
+        if self.resource != resource:
+            return False
+        return name.startswith(self.name) if self.pattern == "PREFIXED" else self.name in ("*", name)
+
+    def takes_away(self, granted: Binding) -> bool:
+        """Return whether this is a denial that keeps a granted right from working."""
+        return (
+            self.permission == "DENY"
+            and self.principal in (granted.principal, "User:*")
+            and self.covers(granted.resource, granted.name)
+            # READ and WRITE imply DESCRIBE, and clients ask for it
+            and self.operation in (granted.operation, "ALL", "DESCRIBE")
+        )
+
+    def __str__(self) -> str:
+        verb = "may" if self.permission == "ALLOW" else "may not"
+        resource = self.resource.lower().replace("_", " ")
+        name = self.name if self.pattern == "LITERAL" else f"{self.name}*"
+        host = "" if self.host == "*" else f" from {self.host}"
+        return f"{self.principal.removeprefix('User:')} {verb} {self.operation} {resource} {name}{host}"
+
+
+@attrs.frozen
+class TopicConfig:
+    """Hold a topic's configuration."""
+
+    effective: Mapping[str, str]
+    overrides: frozenset[str]
+    """The keys that were set on the topic itself."""
+
+
+def brokers_in(metadata: ClusterMetadata) -> tuple[Broker, ...]:
+    """Return the brokers of a metadata answer, by id."""
+    entries: Any = metadata.brokers.values()  # typed by their initial None
+    return tuple(sorted(Broker(entry.id, entry.host, entry.port) for entry in entries))
+
+
+def cluster_error(error: KafkaError, doing: str, *, servers: str) -> ClusterError:
+    """Return the error of ours that says what a Kafka error means; `doing` completes "while …"."""
+    code, text = error.code(), error.str()
+    if code in _DENIED:
+        return ClusterDenied(
+            f"the cluster at {servers} refused {doing}: {text}",
+            next_step="use a principal that may do this: --as PRINCIPAL, or LOCKGATE_USERNAME and LOCKGATE_PASSWORD",
+        )
+    if code in _UNAVAILABLE:
+        return ClusterUnavailable(
+            f"the cluster at {servers} did not answer {doing}: {text}",
+            next_step="see that the brokers run and can be reached: `lockgate status` for a local stack",
+        )
+    return ClusterError(f"the cluster at {servers} failed {doing}: {text}")
+
+
+class Cluster:
+    """Ask and change a cluster as its administrator; use it as a context manager.
+
+    Calls start their requests at once and return futures where several can be under way together; `results` waits for
+    them. Every wait is bounded by `timeout` (seconds) and raises ClusterDenied, ClusterUnavailable or ClusterError.
+    """
+
+    def __init__(self, settings: Settings, *, timeout: float = 20.0) -> None:
+        self.servers = settings.bootstrap_servers
+        self._timeout = timeout
+        self._failures: list[KafkaError] = []
+        config = settings.client_config() | {"error_cb": self._failures.append, "socket.timeout.ms": 10_000}
+        # kept for as long as requests are under way: the futures of a collected client never complete
+        self._client = AdminClient(config, logger=_log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._client.poll(0)
+
+    def metadata(self) -> ClusterMetadata:
+        """Return brokers and topics; fail at once where the password is wrong, not only when time is up."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._client.list_topics(timeout=1.0)
+            except KafkaException as error:
+                cause = self._cause(error.args[0])
+                if cause.code() in _DENIED or time.monotonic() >= deadline:
+                    raise cluster_error(cause, "a request for its metadata", servers=self.servers) from error
+
+    def brokers(self) -> tuple[Broker, ...]:
+        """Return the brokers that are alive."""
+        return brokers_in(self.metadata())
+
+    def _cause(self, error: KafkaError) -> KafkaError:
+        """Return what really went wrong: a refused login shows itself as a time-out only."""
+        self._client.poll(0)
+        denied = [failure for failure in self._failures if failure.code() in _DENIED]
+        if denied:
+            return denied[-1]
+        if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT) and self._failures:
+            telling = [failure for failure in self._failures if failure.code() != KafkaError._ALL_BROKERS_DOWN]
+            return (telling or self._failures)[-1]
+        return error
+
+    def result(self, future: Future[_T], doing: str) -> _T:
+        """Wait for one answer."""
+        try:
+            return future.result(self._timeout)
+        except KafkaException as error:
+            raise cluster_error(self._cause(error.args[0]), doing, servers=self.servers) from error
+        except TimeoutError as error:
+            raise ClusterUnavailable(f"the cluster at {self.servers} did not answer {doing} in time") from error
+
+    def results(self, futures: Mapping[Any, Future[_T]], doing: str) -> dict[Any, _T]:
+        """Wait for all answers, so that none is still under way when the first error is raised."""
+        wait(futures.values(), self._timeout)
+        return {key: self.result(future, f"{doing} {key}") for key, future in futures.items()}
+
+    def failures(self, futures: Mapping[str, Future[Any]]) -> dict[str, KafkaError]:
+        """Return the broker's refusals by name; raise only where it could not be asked at all."""
+        wait(futures.values(), self._timeout)
+        refused = {}
+        for name, future in futures.items():
+            try:
+                future.result(0)
+            except KafkaException as error:
+                cause = self._cause(error.args[0])
+                if cause.code() in _DENIED | _UNAVAILABLE:
+                    raise cluster_error(cause, f"a rehearsal of {name}", servers=self.servers) from error
+                refused[name] = cause
+            except TimeoutError as error:
+                raise ClusterUnavailable(f"the cluster at {self.servers} did not answer in time") from error
+        return refused
+
+    def describe_configs(self, topics: Iterable[str]) -> dict[str, TopicConfig]:
+        """Return the effective configuration of topics, defaults included."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
+        if not resources:
+            return {}
+        futures = {resource.name: future for resource, future in self._client.describe_configs(resources).items()}
+        return {
+            name: TopicConfig(
+                {entry.name: entry.value for entry in entries.values() if entry.value is not None},
+                frozenset(e.name for e in entries.values() if e.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value),
+            )
+            for name, entries in self.results(futures, "a request for the configuration of topic").items()
+        }
+
+    def describe_users(self) -> Future[Any]:
+        """Ask for every user with SCRAM credentials; `users_in` reads the answer."""
+        future: Future[Any] = self._client.describe_user_scram_credentials()  # type: ignore[assignment]  # one future where no user is named
+        return future
+
+    @staticmethod
+    def users_in(answer: Mapping[str, Any]) -> frozenset[str]:
+        """Return the users that can log in by SCRAM-SHA-512."""
+        return frozenset(
+            name
+            for name, user in answer.items()
+            if any(info.mechanism == ScramMechanism.SCRAM_SHA_512 for info in user.scram_credential_infos)
+        )
+
+    def describe_acls(self) -> Future[Any]:
+        """Ask for every binding; `bindings_in` reads the answer."""
+        return self._client.describe_acls(
+            AclBindingFilter(
+                ResourceType.ANY,
+                None,  # type: ignore[arg-type]  # None is "any" in a filter
+                ResourcePatternType.ANY,
+                None,  # type: ignore[arg-type]  # likewise
+                None,  # type: ignore[arg-type]  # likewise
+                AclOperation.ANY,
+                AclPermissionType.ANY,
+            )
+        )
+
+    @staticmethod
+    def bindings_in(answer: Iterable[Any]) -> frozenset[Binding]:
+        """Return the cluster's bindings as values."""
+        return frozenset(
+            Binding(
+                binding.principal,
+                binding.host,
+                binding.restype.name,
+                binding.name,
+                binding.resource_pattern_type.name,
+                binding.operation.name,
+                binding.permission_type.name,
+            )
+            for binding in answer
+        )
+
+    def create_topics(self, topics: Sequence[Topic], *, validate_only: bool = False) -> dict[str, Future[Any]]:
+        """Create topics, or only ask whether they could be."""
+        if not topics:
+            return {}
+        return self._client.create_topics(
+            [NewTopic(t.name, t.partitions, t.replication, config=dict(t.config)) for t in topics],
+            operation_timeout=self._timeout,
+            validate_only=validate_only,
+        )
+
+    def create_partitions(self, totals: Mapping[str, int], *, validate_only: bool = False) -> dict[str, Future[Any]]:
+        """Grow topics to a total of partitions, or only ask whether they could."""
+        if not totals:
+            return {}
+        return self._client.create_partitions(
+            [NewPartitions(name, total) for name, total in totals.items()],
+            operation_timeout=self._timeout,
+            validate_only=validate_only,
+        )
+
+    def set_configs(
+        self, values: Mapping[str, Mapping[str, str]], *, validate_only: bool = False
+    ) -> dict[str, Future[Any]]:
+        """Set configuration keys by topic, or only ask whether they could be set; other keys stay as they are."""
+        if not values:
+            return {}
+        resources = [
+            ConfigResource(
+                ResourceType.TOPIC,
+                name,
+                incremental_configs=[
+                    ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                    for key, value in config.items()
+                ],
+            )
+            for name, config in values.items()
+        ]
+        futures = self._client.incremental_alter_configs(resources, validate_only=validate_only)
+        return {resource.name: future for resource, future in futures.items()}
+
+    def set_passwords(self, passwords: Mapping[str, str]) -> dict[str, Future[Any]]:
+        """Create users, or give existing ones another password."""
+        if not passwords:
+            return {}
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
+        return self._client.alter_user_scram_credentials(
+            [UserScramCredentialUpsertion(user, info, password.encode()) for user, password in passwords.items()]
+        )
+
+    def create_acls(self, acls: Iterable[Acl]) -> dict[str, Future[Any]]:
+        """Grant rights, for any host."""
+        bindings = [
+            AclBinding(
+                ResourceType[acl.resource],
+                acl.name,
+                ResourcePatternType[acl.pattern],
+                f"User:{acl.principal}",
+                "*",
+                AclOperation[acl.operation],
+                AclPermissionType.ALLOW,
+            )
+            for acl in acls
+        ]
+        if not bindings:
+            return {}
+        futures = self._client.create_acls(bindings)
+        return {f"{b.principal} {AclOperation(b.operation).name} {b.name}": future for b, future in futures.items()}
