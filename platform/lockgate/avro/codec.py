@@ -84,6 +84,8 @@ class Decoder:
         except Exception as error:
             raise self._explain(value, offset, error) from None
         if position != end:
+            if position > end:  # of a record without fields, and a value shorter than its framing
+                raise PoisonError("truncated", f"the value has {end} bytes, and the datum begins at byte {offset}")
             raise PoisonError("trailing-bytes", f"the datum ends at byte {position} of {end}")
         return datum  # type: ignore[no-any-return]  # a record is a dict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +66,10 @@ def to_raw(type_: Primitive | Fixed) -> Callable[[Any], Any]:
 
 def _decimal(logical: Logical, size: int | None) -> Callable[[Any], bytes]:
     scale, limit = logical.scale, 10**logical.precision
-    exact = Context(prec=logical.precision, Emax=999_999_999, Emin=-999_999_999, traps=[Inexact, InvalidOperation])
+    # a result has at most one digit more than fits: no exponent makes `int` build a number of a million digits
+    exact = Context(
+        prec=logical.precision, Emax=logical.precision, Emin=-999_999_999, traps=[Inexact, InvalidOperation, Overflow]
+    )
     expected = f"a decimal of {logical.precision} digits, {scale} of them after the point"
 
     def convert(value: Any) -> bytes:
@@ -74,10 +77,10 @@ def _decimal(logical: Logical, size: int | None) -> Callable[[Any], bytes]:
             raise Misfit("Decimal", value)
         try:
             shifted = value.scaleb(scale, exact)
-            unscaled = int(shifted) if -limit < shifted < limit else limit
+            unscaled = int(shifted)
         except (ArithmeticError, ValueError):
             raise Misfit(expected, value) from None
-        if unscaled != shifted:
+        if unscaled != shifted or not -limit < unscaled < limit:
             raise Misfit(expected, value)
         length = size or (unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1
         return unscaled.to_bytes(length, "big", signed=True)

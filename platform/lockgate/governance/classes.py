@@ -39,7 +39,7 @@ def module_text(namespace: str, types: Iterable[Record | Enum]) -> str:
         }
     exported = sorted(identifiers.class_name(_short(type_)) for type_ in named)
     lines = [
-        f'"""The types of `{namespace}`, generated from the contracts by `lockgate schemas codegen`: not to be edited."""',
+        f'"""The types of `{namespace}`, generated from the contracts by `lockgate schemas codegen`; do not edit."""',
         "",
         "# ruff: noqa",
         "# fmt: off",
