@@ -155,11 +155,13 @@ class Expressions:
                 lines.append(f"    if isinstance(value, tuple) and value[0] == {tag}:")
             else:
                 lines.append(f"    if {self._test(branch.type, to=to)}:")
-            lines.append(
-                f"        return ({tag}, {expression})"
-                if tag and to and not branch.kept
-                else f"        return {expression}"
-            )
+            if tag and to and not branch.kept:
+                lines.append(f"        return ({tag}, {expression})")
+            elif expression == "value[1]":  # the assignment tells the type checker what it is
+                name = f"found_{len(lines)}"
+                lines += [f"        {name}: {self.annotation(branch.type)} = value[1]", f"        return {name}"]
+            else:
+                lines.append(f"        return {expression}")
         lines.append('    raise TypeError(f"{type(value).__name__} is no branch of the union")')
         self.functions[function] = lines
         return f"{function}({value})"
