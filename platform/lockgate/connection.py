@@ -120,7 +120,9 @@ def read_env_file(file: Path) -> dict[str, str]:
             continue
         name, found, value = stripped.partition("=")
         if not found:
-            raise SettingsError(f"{file}:{number}: expected NAME=VALUE", next_step="`lockgate apply` writes it anew")
+            raise SettingsError(
+                f"{file}:{number}: expected NAME=VALUE", next_step="remove the file; `lockgate apply` writes it anew"
+            )
         values[name] = value
     return values
 

@@ -145,7 +145,9 @@ class Registry:
                 ) from error
         message = f"the registry refused {method} {path}: {status} {_message(response)}"
         if status in (401, 403):
-            raise RegistryDenied(message, status=status)
+            raise RegistryDenied(
+                message, status=status, next_step="see LOCKGATE_REGISTRY_USERNAME and LOCKGATE_REGISTRY_PASSWORD"
+            )
         if status == 429 or status >= 500:
             raise RegistryUnavailable(message, status=status)
         next_step = None

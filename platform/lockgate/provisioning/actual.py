@@ -76,6 +76,7 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
         subject_names = pool.submit(registry.subjects)
         subjects = {name: pool.submit(_subject, registry, subject) for name, subject in desired.subjects.items()}
         metadata = cluster.metadata()
+        cluster.require("DESCRIBE")
         users_answer, acls_answer = cluster.describe_users(), cluster.describe_acls()
         brokers = brokers_in(metadata)
         configs = cluster.describe_configs(name for name in desired.topics if name in metadata.topics)

@@ -54,6 +54,7 @@ def apply(
     plan.raise_if_refused()
     folder = CredentialsFolder(credentials, settings)
     with Cluster(settings) as cluster:
+        cluster.require("DESCRIBE", *(["ALTER"] if plan.changes else []))
         with ThreadPoolExecutor(1, thread_name_prefix="lockgate-registry") as beside:
             # the registry's part goes on beside the brokers'; leaving the block waits for both, errors included
             subjects = beside.submit(_registry_part, plan, settings)

@@ -26,6 +26,7 @@ __all__ = [
     "Unmanaged",
     "WriteCredentials",
     "acl_text",
+    "duration_text",
 ]
 
 Action = Literal["create", "change"]
@@ -94,9 +95,14 @@ class CreateTopic(_TopicChange):
 
     @property
     def details(self) -> tuple[str, ...]:
-        """Return partitions, replication, and every configuration value."""
-        config = tuple(f"{key} {value}" for key, value in sorted(self.topic.config.items()))
-        return (f"{self.topic.partitions} partitions", f"replication {self.topic.replication}", *config)
+        """Return partitions, replication and retention."""
+        retention = duration_text(int(self.topic.config["retention.ms"]))
+        partitions = "1 partition" if self.topic.partitions == 1 else f"{self.topic.partitions} partitions"
+        return (partitions, f"replication {self.topic.replication}", f"retention {retention}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the change with every configuration value."""
+        return super().as_json() | {"config": dict(self.topic.config)}
 
 
 @attrs.frozen
@@ -304,6 +310,16 @@ class Unmanaged:
     kind: Kind
     name: str
     note: str = ""
+
+
+def duration_text(milliseconds: int) -> str:
+    """Return a duration as contracts write it: `7d`, `36h`, `300ms`; `for ever` for -1."""
+    if milliseconds < 0:
+        return "for ever"
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
 
 
 def acl_text(acl: Acl) -> str:

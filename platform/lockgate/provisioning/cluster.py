@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -33,22 +34,30 @@ from confluent_kafka.admin import (
 
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Acl, Topic
-from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable
+from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, SettingsError
 
 __all__ = ["Binding", "Broker", "Cluster", "TopicConfig", "brokers_in", "cluster_error"]
 
 _T = TypeVar("_T")
 
 _log = logging.getLogger("lockgate.kafka")
+_log.addHandler(logging.NullHandler())  # librdkafka says every failed connection; ours is one error
+
+_CONNECT_SECONDS = 10.0
+"""How long a first answer is waited for: brokers that do not run are not going to."""
 
 _SCRAM_ITERATIONS = 4096
 """Kafka's minimum. The passwords are random and long, so more rounds would only slow every connection down."""
 
-_DENIED = {
-    KafkaError._AUTHENTICATION,
+_ANOTHER_PRINCIPAL = "use an administrator: --as admin, or LOCKGATE_USERNAME and LOCKGATE_PASSWORD"
+
+_NOISE = re.compile(r"^\w+://(?=\S+: )| \(after \d+ms in state \w+\)")
+"""What librdkafka puts around an error's text."""
+
+_NOT_LOGGED_IN = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
+_DENIED = _NOT_LOGGED_IN | {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
@@ -101,6 +110,12 @@ class Binding:
             return False
         return name.startswith(self.name) if self.pattern == "PREFIXED" else self.name in ("*", name)
 
+    def covers_any(self, resources: Set[tuple[str, str]]) -> bool:
+        """Return whether the binding is about one of these (type, name) resources."""
+        if self.pattern == "LITERAL" and self.name != "*":
+            return (self.resource, self.name) in resources
+        return any(self.covers(resource, name) for resource, name in resources)
+
     def takes_away(self, granted: Binding) -> bool:
         """Return whether this is a denial that keeps a granted right from working."""
         return (
@@ -136,16 +151,20 @@ def brokers_in(metadata: ClusterMetadata) -> tuple[Broker, ...]:
 
 def cluster_error(error: KafkaError, doing: str, *, servers: str) -> ClusterError:
     """Return the error of ours that says what a Kafka error means; `doing` completes "while …"."""
-    code, text = error.code(), error.str()
+    code, text = error.code(), _NOISE.sub("", error.str())
     if code in _DENIED:
         return ClusterDenied(
             f"the cluster at {servers} refused {doing}: {text}",
-            next_step="use a principal that may do this: --as PRINCIPAL, or LOCKGATE_USERNAME and LOCKGATE_PASSWORD",
+            next_step="see LOCKGATE_USERNAME and LOCKGATE_PASSWORD, or the principal's file under credentials/"
+            if code in _NOT_LOGGED_IN
+            else _ANOTHER_PRINCIPAL,
         )
     if code in _UNAVAILABLE:
         return ClusterUnavailable(
             f"the cluster at {servers} did not answer {doing}: {text}",
-            next_step="see that the brokers run and can be reached: `lockgate status` for a local stack",
+            next_step="see that LOCKGATE_CA_FILE holds the authority that signed the brokers' certificates"
+            if code == KafkaError._SSL
+            else "see that the brokers run and can be reached: `lockgate status` for a local stack",
         )
     return ClusterError(f"the cluster at {servers} failed {doing}: {text}")
 
@@ -157,13 +176,20 @@ class Cluster:
     them. Every wait is bounded by `timeout` (seconds) and raises ClusterDenied, ClusterUnavailable or ClusterError.
     """
 
-    def __init__(self, settings: Settings, *, timeout: float = 20.0) -> None:
+    def __init__(self, settings: Settings, *, timeout: float = 30.0) -> None:
         self.servers = settings.bootstrap_servers
+        self._username = settings.username or "this client"
         self._timeout = timeout
         self._failures: list[KafkaError] = []
-        config = settings.client_config() | {"error_cb": self._failures.append, "socket.timeout.ms": 10_000}
-        # kept for as long as requests are under way: the futures of a collected client never complete
-        self._client = AdminClient(config, logger=_log)
+        config = settings.client_config() | {
+            "error_cb": self._failures.append,
+            "socket.timeout.ms": int(timeout * 1000),
+        }
+        try:
+            # kept for as long as requests are under way: the futures of a collected client never complete
+            self._client = AdminClient(config, logger=_log)
+        except KafkaException as error:
+            raise SettingsError(f"librdkafka refuses the settings: {error.args[0].str()}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -173,7 +199,7 @@ class Cluster:
 
     def metadata(self) -> ClusterMetadata:
         """Return brokers and topics; fail at once where the password is wrong, not only when time is up."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + _CONNECT_SECONDS
         while True:
             try:
                 return self._client.list_topics(timeout=1.0)
@@ -186,15 +212,32 @@ class Cluster:
         """Return the brokers that are alive."""
         return brokers_in(self.metadata())
 
+    def require(self, *operations: str) -> None:
+        """Raise ClusterDenied unless the principal may do these operations on the cluster itself.
+
+        To be called before `describe_users` and `describe_acls`: refused, librdkafka 2.16 crashes at the first and
+        returns an empty list for the second.
+        """
+        answer = self.result(
+            self._client.describe_cluster(include_authorized_operations=True), "a request for what is allowed"
+        )
+        allowed = {operation.name for operation in answer.authorized_operations or ()}
+        missing = [operation for operation in operations if operation not in allowed]
+        if missing:
+            raise ClusterDenied(
+                f"{self._username} may not {' and '.join(missing)} the cluster at {self.servers}",
+                next_step=_ANOTHER_PRINCIPAL,
+            )
+
     def _cause(self, error: KafkaError) -> KafkaError:
         """Return what really went wrong: a refused login shows itself as a time-out only."""
         self._client.poll(0)
         denied = [failure for failure in self._failures if failure.code() in _DENIED]
         if denied:
             return denied[-1]
-        if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT) and self._failures:
+        if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
             telling = [failure for failure in self._failures if failure.code() != KafkaError._ALL_BROKERS_DOWN]
-            return (telling or self._failures)[-1]
+            return telling[-1] if telling else error
         return error
 
     def result(self, future: Future[_T], doing: str) -> _T:
@@ -242,7 +285,7 @@ class Cluster:
         }
 
     def describe_users(self) -> Future[Any]:
-        """Ask for every user with SCRAM credentials; `users_in` reads the answer."""
+        """Ask for every user with SCRAM credentials; `users_in` reads the answer. `require("DESCRIBE")` first."""
         future: Future[Any] = self._client.describe_user_scram_credentials()  # type: ignore[assignment]  # one future where no user is named
         return future
 
@@ -256,7 +299,7 @@ class Cluster:
         )
 
     def describe_acls(self) -> Future[Any]:
-        """Ask for every binding; `bindings_in` reads the answer."""
+        """Ask for every binding; `bindings_in` reads the answer. `require("DESCRIBE")` first."""
         return self._client.describe_acls(
             AclBindingFilter(
                 ResourceType.ANY,

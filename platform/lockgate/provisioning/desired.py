@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import attrs
 
@@ -13,7 +14,7 @@ from lockgate.contracts.model import Contracts
 __all__ = ["Desired", "desired_state"]
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # the look-up table below is cached in the instance's __dict__
 class Desired:
     """Hold what should be there, keyed by name, in the contracts' order."""
 
@@ -24,9 +25,13 @@ class Desired:
     administrator: str | None
     """The user that plans and applies: it belongs to no contract, and is not reported as unmanaged."""
 
-    def acls_of(self, principal: str) -> tuple[Acl, ...]:
-        """Return the rights of one principal."""
-        return tuple(acl for acl in self.acls if acl.principal == principal)
+    @cached_property
+    def acls_by_principal(self) -> Mapping[str, Sequence[Acl]]:
+        """Return the rights of each user, none where it has none."""
+        rights: dict[str, list[Acl]] = {name: [] for name in self.users}
+        for acl in self.acls:
+            rights[acl.principal].append(acl)
+        return rights
 
 
 def desired_state(contracts: Contracts, settings: Settings) -> Desired:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from lockgate.avro import compatibility
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Subject, Topic
 from lockgate.contracts.model import Contracts
@@ -110,12 +111,14 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         *_users(desired, actual),
         *_acls(desired, actual),
         *_subjects(desired, actual),
+        *_foreign(desired, actual),
+        *_unmanaged(desired, actual),
     ]
     return Plan(
         changes=tuple(entry for entry in found if isinstance(entry, Change)),
         refusals=tuple(sorted(entry for entry in found if isinstance(entry, Refusal))),
-        beyond=tuple(sorted(_beyond(desired, actual))),
-        unmanaged=tuple(sorted(_unmanaged(desired, actual))),
+        beyond=tuple(sorted(entry for entry in found if isinstance(entry, Beyond))),
+        unmanaged=tuple(sorted(entry for entry in found if isinstance(entry, Unmanaged))),
     )
 
 
@@ -213,10 +216,6 @@ def _subjects(desired: Desired, actual: Actual) -> Iterator[Change | Refusal]:
 
 
 def _incompatible(subject: Subject, there: ActualSubject) -> Refusal | None:
-    if not there.history:
-        return None
-    from lockgate.avro import compatibility
-
     findings = compatibility.check(
         [version.schema for version in there.history], subject.event.schema, subject.compatibility
     )
@@ -234,17 +233,23 @@ def _incompatible(subject: Subject, there: ActualSubject) -> Refusal | None:
     )
 
 
-def _beyond(desired: Desired, actual: Actual) -> Iterator[Beyond]:
+def _foreign(desired: Desired, actual: Actual) -> Iterator[Beyond | Unmanaged]:
+    """Sort bindings that no contract asks for into those that concern the contracts and those that do not."""
     wanted = {Binding.of(acl) for acl in desired.acls}
+    resources = {(acl.resource, acl.name) for acl in desired.acls}
     for binding in actual.acls - wanted:
         principal = binding.principal.removeprefix("User:")
         if binding.permission == "DENY":
             if any(binding.takes_away(granted) for granted in wanted):
                 yield Beyond("DENY", str(binding), "it takes away what a contract grants")
+                continue
         elif principal in desired.users:
             yield Beyond("ALLOW", str(binding), f"no contract grants {principal} this")
-        elif any(binding.covers(acl.resource, acl.name) for acl in desired.acls):
+            continue
+        elif binding.covers_any(resources):
             yield Beyond("ALLOW", str(binding), "it opens something of the contracts to a principal in none of them")
+            continue
+        yield Unmanaged("acl", str(binding))
 
 
 def _unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:
@@ -256,10 +261,5 @@ def _unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:
                 yield Unmanaged("topic", name, f"{key} is set to {topic.config.effective.get(key)}")
     for user in actual.users - set(desired.users) - {desired.administrator or ""}:
         yield Unmanaged("user", user)
-    reported = {entry.name for entry in _beyond(desired, actual)}
-    wanted = {Binding.of(acl) for acl in desired.acls}
-    for binding in actual.acls - wanted:
-        if str(binding) not in reported:
-            yield Unmanaged("acl", str(binding))
     for subject in actual.other_subjects:
         yield Unmanaged("subject", subject)

@@ -88,7 +88,7 @@ def _bindings(cluster: Cluster) -> frozenset[Binding]:
 def _probe(desired: Desired, principal: str, denials: set[Binding]) -> _Probe:
     topics: dict[str, set[str]] = defaultdict(set)
     others = []
-    for acl in desired.acls_of(principal):
+    for acl in desired.acls_by_principal[principal]:
         if any(denial.takes_away(Binding.of(acl)) for denial in denials):
             continue  # somebody denied it by hand, and the plan says so: it will not work however long we wait
         if acl.resource == "TOPIC":
