@@ -1,4 +1,4 @@
-"""The types of `common`, generated from the contracts by `lockgate schemas codegen`: not to be edited."""
+"""The types of `common`, generated from the contracts by `lockgate schemas codegen`; do not edit."""
 
 # ruff: noqa
 # fmt: off

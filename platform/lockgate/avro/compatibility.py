@@ -48,11 +48,12 @@ class Finding:
     """`backward`: the candidate cannot read the earlier schema's data; `forward`: the other way round."""
 
 
-def check(history: Sequence[Any], candidate: Any, level: str) -> list[Finding]:
+def check(history: Sequence[Any], candidate: Any, level: str, names: Sequence[str] | None = None) -> list[Finding]:
     """Return why a candidate is not compatible with the earlier schemas at a level; empty where it is.
 
     `history` holds schema documents, oldest first. BACKWARD means that the candidate reads what was written, FORWARD
     that earlier readers read what the candidate writes, FULL both; without `_TRANSITIVE` only the latest one counts.
+    Messages call an earlier schema by its name in `names`, else `version 1` and so on.
     Raise UsageError for an unknown level, SchemaError for a document that is not valid.
     """
     if level not in get_args(Level):
@@ -65,12 +66,13 @@ def check(history: Sequence[Any], candidate: Any, level: str) -> list[Finding]:
     earlier = list(enumerate(map(parse, history), 1))
     findings: list[Finding] = []
     for version, old in earlier if level.endswith("_TRANSITIVE") else earlier[-1:]:
+        name = names[version - 1] if names else f"version {version}"
         if not level.startswith("FORWARD"):
             findings.extend(
                 attrs.evolve(
                     finding,
                     version=version,
-                    message=f"what version {version} has written cannot be read any more: {finding.message}",
+                    message=f"what {name} has written cannot be read any more: {finding.message}",
                 )
                 for finding in unreadable(old, new)
             )
@@ -80,7 +82,7 @@ def check(history: Sequence[Any], candidate: Any, level: str) -> list[Finding]:
                     finding,
                     version=version,
                     direction="forward",
-                    message=f"readers of version {version} cannot read what is written now: {finding.message}",
+                    message=f"readers of {name} cannot read what is written now: {finding.message}",
                 )
                 for finding in unreadable(new, old)
             )

@@ -1,0 +1,165 @@
+"""`lockgate schemas`: check, register and generate code from the contracts' schemas."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli.options import Project, as_option, echo_json, output_option, pass_project
+from lockgate.connection import Settings, settings_for
+from lockgate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lockgate.governance.check import Comparison
+    from lockgate.governance.register import Step
+
+__all__ = ["schemas"]
+
+
+@click.group()
+def schemas() -> None:
+    """Check, register and generate code from the schemas of the contracts."""
+
+
+@schemas.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where something is not current.")
+@output_option
+@pass_project
+def codegen(project: Project, output: str, *, check: bool) -> int:
+    """Write the typed event classes: schemas/<namespace>/__init__.py."""
+    from lockgate.governance.codegen import generate, outdated, write
+
+    paths = outdated(project.contracts) if check else write(project.contracts)
+    if output == "json":
+        echo_json({"current": not paths, "outdated" if check else "written": paths})
+        return int(check and bool(paths))
+    for path in paths:
+        click.echo(f"{path} is not current" if check else f"wrote {path}")
+    if not paths:
+        click.echo(f"{len(generate(project.contracts))} modules are current")
+    elif check:
+        click.echo("  next: run `lockgate schemas codegen`", err=True)
+    return int(check and bool(paths))
+
+
+def _source(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    for value in values:
+        if value not in ("registry", "git") and (not value.startswith("git:") or value == "git:"):
+            raise click.BadParameter(f"expected registry, git or git:REF, got {value!r}")
+    return tuple(values)
+
+
+@schemas.command()
+@click.option(
+    "--against",
+    "sources",
+    multiple=True,
+    default=("registry", "git"),
+    show_default="registry and git",
+    metavar="registry|git|git:REF",
+    callback=_source,
+    help="What to compare with; may be given more than once. `git` is the commit where this branch left main.",
+)
+@as_option("ci")
+@output_option
+@pass_project
+def check(project: Project, sources: tuple[str, ...], principal: str, output: str) -> int:
+    """Compare every event type's schema with its earlier versions, at the compatibility level of its domain.
+
+    Exit 1 where readers or writers would break.
+    """
+    from lockgate.governance.check import against_git, against_registry
+    from lockgate.registry import Registry
+
+    contracts = project.contracts
+    comparisons: list[Comparison] = []
+    for source in dict.fromkeys(sources):
+        if source == "registry":
+            with Registry(_registry_settings(principal, project)) as registry:
+                comparisons += against_registry(contracts, registry)
+        else:
+            comparisons += against_git(contracts, source.removeprefix("git").removeprefix(":") or None)
+    broken = sum(bool(comparison.findings) for comparison in comparisons)
+    if output == "json":
+        echo_json({"compatible": not broken, "comparisons": [comparison.as_json() for comparison in comparisons]})
+    else:
+        for line in _comparison_lines(comparisons):
+            click.echo(line)
+    return int(broken > 0)
+
+
+@schemas.command()
+@output_option
+@pass_project
+def register(project: Project, output: str) -> None:
+    """Set compatibility levels and register schemas, as the identity `ci`.
+
+    Nothing is registered where one of the schemas is not compatible with what the registry has.
+    """
+    from lockgate.governance.register import register as register_all
+    from lockgate.registry import Registry
+
+    with Registry(_registry_settings("ci", project)) as registry:
+        steps = register_all(project.contracts, registry)
+    if output == "json":
+        echo_json({"steps": [step.as_json() for step in steps]})
+    else:
+        for line in _step_lines(steps):
+            click.echo(line)
+
+
+def _registry_settings(principal: str, project: Project) -> Settings:
+    """Return settings for the registry alone: where its address is in the environment, no broker has to be."""
+    environ = dict(os.environ)
+    if environ.get("LOCKGATE_REGISTRY_URL"):
+        environ.setdefault("LOCKGATE_BOOTSTRAP_SERVERS", "")
+    try:
+        return settings_for(principal, project.root, environ)
+    except SettingsError as error:
+        raise SettingsError(
+            f"the registry cannot be asked: {error.message}",
+            next_step="`lockgate up`, or set LOCKGATE_REGISTRY_URL, or leave it out with `--against git`",
+        ) from error
+
+
+def _comparison_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    broken = 0
+    for comparison in comparisons:
+        head = f"{comparison.subject.event.full_name} against {comparison.source}"
+        if not comparison.findings:
+            yield f"{click.style('ok', fg='green')}  {head}: {_earlier(comparison)}"
+            continue
+        broken += 1
+        yield f"{click.style('no', fg='red')}  {head}, at {comparison.subject.compatibility}:"
+        for finding in comparison.findings:
+            yield f"      {finding.message}"
+            yield (
+                f"      ({finding.rule}, reader {finding.reader_path or '/'}, writer {finding.writer_path or '/'}, "
+                f"{comparison.subject.event.location})"
+            )
+    count = len({comparison.subject.name for comparison in comparisons})
+    yield f"{count} event types: " + (f"{broken} comparisons failed" if broken else "compatible")
+
+
+def _earlier(comparison: Comparison) -> str:
+    if not comparison.names:
+        return "new there"
+    if comparison.source != "registry":
+        return "compatible"
+    count = len(comparison.names)
+    return f"compatible with {comparison.names[0] if count == 1 else f'{count} versions'}"
+
+
+def _step_lines(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        match step.action:
+            case "level":
+                was = f", was {step.before}" if step.before else ""
+                yield f"{step.subject.name}: compatibility set to {step.subject.compatibility}{was}"
+            case "schema":
+                yield f"{step.subject.name}: registered as schema {step.schema_id}"
+            case _:
+                yield f"{step.subject.name}: is registered as schema {step.schema_id}"
