@@ -11,6 +11,7 @@ a marker means nothing, because any writer could have put it there; the reader o
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import struct
 import uuid
@@ -29,6 +30,8 @@ __all__ = [
     "fingerprint",
     "frame",
     "header",
+    "trace_of",
+    "traceparent",
     "with_envelope",
     "without_envelope",
 ]
@@ -74,6 +77,8 @@ REPLAY: Final = "lockgate.replay"
 POINTER: Final = "lockgate.pointer"
 """`true` where the record itself did not fit: there is no value, and the coordinates say where it still is."""
 
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
+_RANDOM = random.Random()  # noqa: S311  # span ids need to be different, not secret
 _MAX_NAME = 256
 _MAX_MESSAGE = 1024
 _MAX_STACK = 4096
@@ -92,6 +97,21 @@ def header(headers: Headers | None, name: str) -> bytes | None:
         if key == name:
             value = content
     return value
+
+
+def trace_of(headers: Headers | None) -> tuple[str, str] | None:
+    """Return trace id and flags of a W3C `traceparent`, or None where there is none that makes sense."""
+    raw = header(headers, TRACEPARENT)
+    found = raw and _TRACEPARENT.fullmatch(raw)
+    if not found or found[1] == b"0" * 32:
+        return None
+    return found[1].decode(), found[2].decode()
+
+
+def traceparent(trace: tuple[str, str] | None = None) -> bytes:
+    """Return a `traceparent` with a span of its own: in the given trace (id and flags), else in a new one."""
+    trace_id, flags = trace or (f"{_RANDOM.getrandbits(128) or 1:032x}", "01")
+    return f"00-{trace_id}-{_RANDOM.getrandbits(64) or 1:016x}-{flags}".encode()
 
 
 def derived_event_id(event_id: str, workload: str, position: int) -> str:

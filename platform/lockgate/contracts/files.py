@@ -1,0 +1,241 @@
+"""`domain.yaml` and `service.yaml`, read one at a time: what they say, before it is compared with other files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, get_args
+
+import attrs
+import yaml
+
+from lockgate.contracts.fields import At, Fields, duration_ms
+from lockgate.contracts.model import Compatibility, Owner
+from lockgate.contracts.report import Report
+from lockgate.contracts.source import compose, read_text
+
+__all__ = ["DomainFile", "ServiceFile", "WorkloadEntry", "read_domain", "read_service"]
+
+DEFAULT_PARTITIONS: Final = 6
+DEFAULT_REPLICATION: Final = 3
+DEFAULT_RETENTION_MS: Final = 7 * 24 * 3600 * 1000
+DEFAULT_COMPATIBILITY: Final[Compatibility] = "FULL_TRANSITIVE"
+FOREVER: Final = -1
+
+_MAX_PARTITIONS = 10_000
+_MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
+_MAX_TIERS = 20
+_MAX_RETRY_MS = 30 * 24 * 3600 * 1000
+_LEVELS: Final = get_args(Compatibility)
+_DURATION_WORDS = "a duration such as 500ms, 10s, 1m, 12h or 7d"
+_TEAM: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
+_MAX_TEAM = 100
+
+
+@attrs.frozen
+class OwnerEntry:
+    """Hold an owner with the line its team stands on."""
+
+    owner: Owner
+    line: int
+
+
+@attrs.frozen
+class DomainFile:
+    """Hold what one `domain.yaml` says; None stands for what could not be read and has been reported."""
+
+    folder: str
+    file: str
+    readable: bool = True
+    owner: OwnerEntry | None = None
+    topic: At[str] | None = None
+    partitions: int | None = None
+    replication: int | None = None
+    retention_ms: int | None = None
+    key: At[str] | None = None
+    compatibility: Compatibility | None = None
+    events: tuple[At[str], ...] | None = None
+    readers: tuple[At[str], ...] | None = None
+    readers_line: int = 1
+    writers: tuple[At[str], ...] | None = None
+    writers_line: int = 1
+
+
+@attrs.frozen
+class WorkloadEntry:
+    """Hold one workload of a `service.yaml`; None stands for what could not be read and has been reported."""
+
+    name: str
+    line: int
+    consumes: tuple[At[str], ...] | None = None
+    publishes: tuple[At[str], ...] | None = None
+    retry_ms: tuple[int, ...] | None = None
+
+
+@attrs.frozen
+class ServiceFile:
+    """Hold what one `service.yaml` says; None stands for what could not be read and has been reported."""
+
+    folder: str
+    file: str
+    name: At[str] | None = None
+    owner: OwnerEntry | None = None
+    workloads: tuple[WorkloadEntry, ...] = ()
+    unread: str = ""
+    """The file's text where its workloads could not be read: a name in it may well be one of them."""
+
+
+def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFile:
+    """Read a `domain.yaml`."""
+    text = read_text(path, file, report)
+    node = None if text is None else compose(text, file, report)
+    if node is None:
+        return DomainFile(folder, file, readable=False)
+    fields = Fields(
+        node,
+        file,
+        report,
+        known=("owner", "topic", "key", "compatibility", "events", "readers", "writers"),
+        required=("owner", "topic", "key", "events"),
+    )
+    name, partitions, replication, retention_ms = _topic(fields, file, report)
+    events = fields.texts("events")
+    if events is not None and not events and fields.has("events"):
+        report.add(file, fields.line_of("events"), "events: expected at least one event type")
+    return DomainFile(
+        folder,
+        file,
+        owner=_owner(fields, file, report),
+        topic=name,
+        partitions=partitions,
+        replication=replication,
+        retention_ms=retention_ms,
+        key=fields.text("key"),
+        compatibility=_compatibility(fields, file, report),
+        events=events if fields.has("events") else None,
+        readers=fields.texts("readers"),
+        readers_line=fields.line_of("readers"),
+        writers=fields.texts("writers"),
+        writers_line=fields.line_of("writers"),
+    )
+
+
+def _topic(
+    fields: Fields, file: str, report: Report
+) -> tuple[At[str] | None, int | None, int | None, int | None]:
+    node = fields.mapping("topic")
+    if node is None:
+        return None, None, None, None
+    topic = Fields(
+        node,
+        file,
+        report,
+        path="topic.",
+        known=("name", "partitions", "replication", "retention"),
+        required=("name",),
+    )
+    retention = At(DEFAULT_RETENTION_MS, topic.line)
+    if topic.has("retention"):
+        expected = f"{_DURATION_WORDS}, or forever"
+        given = topic.parsed("retention", lambda text: FOREVER if text == "forever" else duration_ms(text), expected)
+        retention = given or retention
+    return (
+        topic.text("name"),
+        topic.integer("partitions", default=DEFAULT_PARTITIONS, maximum=_MAX_PARTITIONS),
+        topic.integer("replication", default=DEFAULT_REPLICATION, maximum=_MAX_REPLICATION),
+        retention.value,
+    )
+
+
+def _compatibility(fields: Fields, file: str, report: Report) -> Compatibility | None:
+    level = fields.text("compatibility")
+    if level is None:
+        return DEFAULT_COMPATIBILITY
+    for known in _LEVELS:
+        if level.value == known:
+            found: Compatibility = known
+            return found
+    if level.value.upper() in _LEVELS:
+        hint = f"write it in upper case: {level.value.upper()}"
+    else:
+        hint = f"known levels: {', '.join(_LEVELS)}"
+    report.add(file, level.line, f"compatibility: there is no level {level.value}", hint)
+    return None
+
+
+def _owner(fields: Fields, file: str, report: Report) -> OwnerEntry | None:
+    node = fields.mapping("owner")
+    if node is None:
+        return None
+    owner = Fields(node, file, report, path="owner.", known=("team", "contact"), required=("team", "contact"))
+    team, contact = owner.text("team"), owner.text("contact")
+    if team is not None and (not _TEAM.fullmatch(team.value) or len(team.value) > _MAX_TEAM):
+        expected = f"letters, digits and single hyphens between them, at most {_MAX_TEAM}"
+        report.add(file, team.line, f"owner.team: expected {expected}, got {team.value!r}")
+        return None
+    return None if team is None or contact is None else OwnerEntry(Owner(team.value, contact.value), team.line)
+
+
+def read_service(path: Path, folder: str, file: str, report: Report) -> ServiceFile:
+    """Read a `service.yaml`."""
+    text = read_text(path, file, report)
+    node = None if text is None else compose(text, file, report)
+    if text is None or node is None:
+        return ServiceFile(folder, file, unread=text or "")
+    required = ("name", "owner", "workloads")
+    fields = Fields(node, file, report, known=required, required=required)
+    workloads = fields.mapping("workloads")
+    if workloads is not None and not workloads.value:
+        report.add(file, fields.line_of("workloads"), "workloads: expected at least one workload")
+    return ServiceFile(
+        folder,
+        file,
+        name=fields.text("name"),
+        owner=_owner(fields, file, report),
+        workloads=() if workloads is None else _workloads(workloads, file, report),
+        unread=text if workloads is None else "",
+    )
+
+
+def _workloads(node: yaml.MappingNode, file: str, report: Report) -> tuple[WorkloadEntry, ...]:
+    found = []
+    for name, line, value in Fields.pairs(node, file, report, "workloads."):
+        if isinstance(value, yaml.MappingNode):
+            found.append(_workload(name, line, value, file, report))
+        else:
+            report.add(file, line, f"workloads.{name}: expected fields such as consumes or publishes")
+            found.append(WorkloadEntry(name, line))
+    return tuple(found)
+
+
+def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: Report) -> WorkloadEntry:
+    path = f"workloads.{name}."
+    fields = Fields(
+        node,
+        file,
+        report,
+        path=path,
+        known=("consumes", "publishes", "retry"),
+        later=("concurrency", "exactly_once", "order"),
+    )
+    consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
+    if consumes == () and publishes == ():
+        report.add(file, line, f"{path}consumes and publishes are both empty", "a workload needs at least one of them")
+    retry = fields.parsed_list("retry", _retry_delay, f"{_DURATION_WORDS}, of at most 30d")
+    if retry and consumes == ():
+        report.add(file, fields.line_of("retry"), f"{path}retry has no effect on a workload that consumes nothing")
+    if retry and len(retry) > _MAX_TIERS:
+        report.add(
+            file,
+            fields.line_of("retry"),
+            f"{path}retry: expected at most {_MAX_TIERS} delays, got {len(retry)}",
+            "each is a topic of its own",
+        )
+    return WorkloadEntry(
+        name, line, consumes, publishes, None if retry is None else tuple(delay.value for delay in retry)
+    )
+
+
+def _retry_delay(text: str) -> int | None:
+    delay = duration_ms(text)
+    return None if delay is None or delay > _MAX_RETRY_MS else delay

@@ -1,0 +1,105 @@
+"""The Kafka clients of a workload, with the settings that its guarantees rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Producer
+
+from lockgate.connection import Settings
+from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, LockgateError
+from lockgate.runtime.logs import bridge
+
+__all__ = ["connect_consumer", "connect_producer", "trouble_of"]
+
+_CONSUMER_DEFAULTS: dict[str, Any] = {
+    "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a fast loop
+    "reconnect.backoff.max.ms": 2000,
+    "session.timeout.ms": 10000,  # a killed process's partitions move on after this long
+    "topic.metadata.refresh.interval.ms": 30000,
+}
+_CONSUMER_GUARANTEES: dict[str, Any] = {
+    "allow.auto.create.topics": False,
+    "auto.offset.reset": "earliest",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,  # commits pass transaction markers at a partition's end
+    "isolation.level": "read_committed",
+    # A main partition and the retry partitions of its number belong to one process; the cooperative assignor does not
+    # give that, and a running group cannot change over to `range` from it without a stop.
+    "partition.assignment.strategy": "range",
+}
+_PRODUCER_DEFAULTS: dict[str, Any] = {
+    "compression.type": "lz4",
+    "delivery.timeout.ms": 60000,
+    "linger.ms": 5,
+    "queue.buffering.max.kbytes": 131072,
+    "reconnect.backoff.max.ms": 2000,
+    "retries": 1000,  # bounded by the delivery timeout before
+    "retry.backoff.max.ms": 1000,
+}
+_PRODUCER_GUARANTEES: dict[str, Any] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    # the brokers know each topic's limit and count compressed bytes; the client's own limit must not be the stricter
+    "message.max.bytes": 64 * 1024 * 1024,
+    "partitioner": "murmur2_random",  # keys lie where Java and Flink clients put them
+}
+
+_DENIED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+_MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+_DOWN = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TRANSPORT, KafkaError._SSL})
+
+OnError = Callable[[KafkaError], None]
+
+
+def connect_consumer(settings: Settings, workload: str, on_error: OnError, on_commit: Callable[..., None]) -> Consumer:
+    """Return a consumer in the workload's group; it connects in the background."""
+    config = _CONSUMER_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
+    config |= {"group.id": workload, "client.id": workload, "error_cb": on_error, "on_commit": on_commit}
+    return Consumer(config, logger=bridge(workload))
+
+
+def connect_producer(settings: Settings, workload: str, on_error: OnError) -> Producer:
+    """Return an idempotent producer; it connects in the background."""
+    config = _PRODUCER_DEFAULTS | settings.client_config() | _PRODUCER_GUARANTEES
+    config |= {"client.id": workload, "error_cb": on_error}
+    return Producer(config, logger=bridge(workload))
+
+
+def trouble_of(error: KafkaError, workload: str, doing: str) -> tuple[str, LockgateError] | None:
+    """Return a refusal that only an administrator can mend, as `(what it is about, error)`; None for all others.
+
+    `doing` completes "may not …": `write orders.dlq.orders-service`.
+    """
+    code = error.code()
+    if code in _LOGIN:
+        return "login", ClusterDenied(
+            f"the brokers refused to authenticate {workload}: {error.str()}",
+            next_step="check LOCKGATE_USERNAME and LOCKGATE_PASSWORD; `lockgate apply` writes new credentials",
+        )
+    if code in _DENIED:
+        return doing, ClusterDenied(
+            f"{workload} may not {doing}: {error.str()}",
+            next_step="`lockgate plan` shows rights that are missing, `lockgate apply` grants them",
+        )
+    if code in _MISSING:
+        return doing, ClusterError(
+            f"{workload} cannot {doing}: {error.str()}",
+            next_step="`lockgate plan` shows topics that are missing, `lockgate apply` makes them",
+        )
+    if code in _DOWN:
+        return "cluster", ClusterUnavailable(
+            f"no broker answers {workload}: {error.str()}",
+            next_step="check LOCKGATE_BOOTSTRAP_SERVERS and LOCKGATE_CA_FILE; `lockgate status` for a local stack",
+        )
+    return None

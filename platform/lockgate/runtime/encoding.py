@@ -1,0 +1,110 @@
+"""From events to records of their domain's topic: value, key and headers, checked before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import attrs
+
+from lockgate import records
+from lockgate.avro.codec import Encoder
+from lockgate.contracts import names
+from lockgate.contracts.model import Contracts, EventType, Workload
+from lockgate.errors import EventError, RegistryError
+from lockgate.registry import RegisteredSchema
+from lockgate.runtime.results import is_event
+
+__all__ = ["Encoded", "EventEncoder", "SubjectSource", "event_headers"]
+
+
+class SubjectSource(Protocol):
+    """What encoding asks of a registry; `lockgate.registry.Registry` is one."""
+
+    def find(self, subject: str, schema: Mapping[str, Any]) -> RegisteredSchema | None:
+        """Return the version of a subject that holds exactly this schema, or None."""
+
+
+@attrs.frozen
+class Encoded:
+    """Hold an event that fits its schema, ready to be sent."""
+
+    event_type: str
+    topic: str
+    key: bytes
+    value: bytes
+
+
+@attrs.define
+class _Kind:
+    event: EventType
+    topic: str
+    key: str
+    encoder: Encoder
+    head: bytes | None = None
+    """Magic byte and schema id, once they are known."""
+
+
+class EventEncoder:
+    """Serialise the events that one workload may publish; each schema's id is looked up once, and never registered."""
+
+    def __init__(self, contracts: Contracts, workload: Workload, registry: SubjectSource) -> None:
+        self._workload = workload.name
+        self._registry = registry
+        self._kinds: dict[str, _Kind] = {}
+        for name in workload.publishes:
+            event, domain = contracts.events[name], contracts.domain_of(name)
+            self._kinds[name] = _Kind(event, domain.topic.name, domain.key, Encoder(event.schema))
+
+    def look_up(self) -> None:
+        """Look up the schema ids of everything that may be published; raise RegistryError where one is missing."""
+        for kind in self._kinds.values():
+            self._head(kind)
+
+    def encode(self, event: Any) -> Encoded:
+        """Return an event object, or `(full name, dict)`, as a record.
+
+        Raise EventError where it does not fit its schema or may not be published, and RegistryError where its
+        schema's id is not known.
+        """
+        if not is_event(event):
+            raise EventError("event", "", "an event object or (full name, dict)", type(event).__name__)
+        if isinstance(event, tuple):
+            name, datum = event
+        else:
+            name, datum = event.__avro_name__, event.to_avro()
+        kind = self._kinds.get(name)
+        if kind is None:
+            listed = ", ".join(self._kinds) or "nothing"
+            raise EventError(name, "", f"an event type that {self._workload} publishes ({listed})", name)
+        body = kind.encoder.encode(datum)
+        head = kind.head or self._head(kind)
+        return Encoded(name, kind.topic, datum[kind.key].encode(), head + body)
+
+    def _head(self, kind: _Kind) -> bytes:
+        if kind.head is None:
+            subject = names.subject(kind.topic, kind.event.full_name)
+            found = self._registry.find(subject, kind.event.schema)
+            if found is None:
+                raise RegistryError(
+                    f"the registry does not have this version of {kind.event.full_name} under {subject}",
+                    next_step="register it: `lockgate schemas register`, or `lockgate apply`",
+                )
+            kind.head = records.frame(found.schema_id, b"")
+        return kind.head
+
+
+def event_headers(
+    event_type: str, event_id: str, source: str, trace: tuple[str, str] | None
+) -> list[tuple[str, bytes | None]]:
+    """Return an event's own headers: CloudEvents 1.0 in binary mode and W3C trace context."""
+    return [
+        (records.CE_SPECVERSION, b"1.0"),
+        (records.CE_ID, event_id.encode()),
+        (records.CE_TYPE, event_type.encode()),
+        (records.CE_SOURCE, source.encode()),
+        (records.CE_TIME, datetime.now(UTC).isoformat().replace("+00:00", "Z").encode()),
+        (records.CONTENT_TYPE, records.CONTENT_TYPE_AVRO),
+        (records.TRACEPARENT, records.traceparent(trace)),
+    ]

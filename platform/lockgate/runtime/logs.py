@@ -1,0 +1,96 @@
+"""Log lines: readable ones on a terminal, JSON elsewhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import structlog
+
+from lockgate.errors import SettingsError
+
+__all__ = ["bridge", "configure", "line"]
+
+_FORMATS = ("text", "json")
+
+
+def configure(stream: TextIO | None = None, environ: Mapping[str, str] | None = None) -> None:
+    """Set structlog up for this process: text on a terminal, JSON otherwise, or what `LOCKGATE_LOG_FORMAT` says.
+
+    Logs go to standard error. `LOCKGATE_LOG_LEVEL` (default `info`) leaves out what is below. Raise SettingsError for
+    words that neither knows.
+    """
+    stream = sys.stderr if stream is None else stream
+    environ = os.environ if environ is None else environ
+    form = environ.get("LOCKGATE_LOG_FORMAT") or ("text" if stream.isatty() else "json")
+    if form not in _FORMATS:
+        raise SettingsError(f"LOCKGATE_LOG_FORMAT is {form!r}; it may be {' or '.join(_FORMATS)}")
+    level = environ.get("LOCKGATE_LOG_LEVEL") or "info"
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise SettingsError(f"LOCKGATE_LOG_LEVEL is {level!r}; it may be debug, info, warning or error")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            line if form == "text" else _json,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Render `2025-01-10 | INFO | orders-consumer | Order received | topic=… partition=… at=14:03:22.123Z`."""
+    now = datetime.now(UTC)
+    exception = event.pop("exception", None)
+    level = str(event.pop("level", "info")).upper()
+    head = [f"{now:%Y-%m-%d}", level, str(event.pop("logger", "lockgate")), _text(event.pop("event", ""))]
+    fields = [f"{name}={_value(value)}" for name, value in event.items()]
+    fields.append(f"at={now:%H:%M:%S}.{now.microsecond // 1000:03d}Z")
+    text = " | ".join([*head, " ".join(fields)])
+    return f"{text}\n{exception}" if exception else text
+
+
+def _json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"at": now, "level": event.pop("level", "info"), "logger": event.pop("logger", "lockgate")}
+    return json.dumps(head | {"event": event.pop("event", "")} | dict(event), default=str, ensure_ascii=False)
+
+
+def _text(value: object) -> str:
+    """Keep a record's content from starting a line of its own."""
+    text = str(value)
+    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    plain = text.isprintable() and text and not any(mark in text for mark in ' "=|')
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+class _Bridge(logging.Handler):
+    """Hand what librdkafka says on to structlog."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one line of the client library's."""
+        structlog.get_logger().bind(logger=self._name).log(record.levelno, "Kafka client", said=record.getMessage())
+
+
+def bridge(name: str) -> logging.Logger:
+    """Return the logger to give to a Kafka client, so that its lines join ours under a workload's name."""
+    logger = logging.Logger(f"lockgate.kafka.{name}", logging.WARNING)  # not in the global tree
+    logger.addHandler(_Bridge(name))
+    return logger

@@ -1,0 +1,40 @@
+"""How long to put up with refusals: rights that were just granted take a while to reach every broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lockgate.errors import LockgateError
+
+__all__ = ["Patience"]
+
+
+class Patience:
+    """Bear with a trouble for a while; raise it when it lasts."""
+
+    def __init__(self, seconds: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._troubles: dict[str, tuple[float, LockgateError]] = {}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._troubles
+
+    def trouble(self, key: str, error: LockgateError) -> bool:
+        """Note a trouble; return whether it is a new one, worth a line in the log."""
+        known = self._troubles.get(key)
+        self._troubles[key] = (self._clock() if known is None else known[0], error)
+        return known is None
+
+    def over(self, key: str) -> bool:
+        """Note that a trouble is over; return whether there was one."""
+        return self._troubles.pop(key, None) is not None
+
+    def check(self) -> None:
+        """Raise the first trouble that has lasted too long."""
+        if self._troubles:
+            now = self._clock()
+            for since, error in self._troubles.values():
+                if now - since >= self._seconds:
+                    raise error
