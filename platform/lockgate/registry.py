@@ -41,7 +41,9 @@ class Registry:
     for 401 and 403, and RegistryError for any other refusal. It is safe to share between threads.
     """
 
-    def __init__(self, settings: Settings, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self, settings: Settings, *, timeout: float = 10.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
         if not settings.registry_url:
             raise SettingsError("LOCKGATE_REGISTRY_URL is not set")
         self.url = settings.registry_url.rstrip("/")
@@ -55,7 +57,7 @@ class Registry:
             except OSError as error:  # ssl.SSLError, where the file holds no certificate, is one
                 raise SettingsError(f"LOCKGATE_CA_FILE: {settings.ca_file} cannot be used: {error}") from error
         # trust_env off: a proxy of the environment must not see the credentials, nor stand before localhost
-        self._http = httpx.Client(auth=auth, verify=verify, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(auth=auth, verify=verify, timeout=timeout, trust_env=False, transport=transport)
 
     def __enter__(self) -> Self:
         return self
