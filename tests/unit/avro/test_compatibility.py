@@ -198,7 +198,8 @@ def changes(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
     fields = [dict(field) for field in schema["fields"] if draw(st.integers(0, 3))]
     fields = draw(st.permutations(fields))
     for field in fields:
-        if isinstance(field["type"], str) and draw(st.booleans()):
+        # Avro lets bytes be read as text, whether or not they are: the one promotion that may fail on a value
+        if isinstance(field["type"], str) and field["type"] != "bytes" and draw(st.booleans()):
             field["type"] = draw(st.sampled_from(["int", "long", "float", "double", ["null", "double", "string"]]))
         elif isinstance(field["type"], dict) and "symbols" in field["type"] and draw(st.booleans()):
             kept = field["type"]["symbols"][1:] or ["OTHER"]
