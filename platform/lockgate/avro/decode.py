@@ -7,17 +7,14 @@ for a boolean, 64 bits for an int, and ends the process on deep nesting.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from lockgate.avro import resolution
-from lockgate.avro.defaults import EPOCH, LOCAL_EPOCH, default_datum, from_raw
+from lockgate.avro.defaults import default_datum, from_raw
+from lockgate.avro.reading import READING
 from lockgate.avro.source import MAX_DEPTH, MAX_EMPTY_ITEMS, Source, Trace, is_recursive, smallest
 from lockgate.avro.types import (
-    INT_MAX,
-    INT_MIN,
     Array,
     Enum,
     Fixed,
@@ -30,7 +27,6 @@ from lockgate.avro.types import (
     branch_name,
     tagged_branches,
 )
-from lockgate.errors import PoisonError
 
 __all__ = ["compile_decoder"]
 
@@ -47,7 +43,7 @@ class _Generator:
     """In the code: `b` value, `i` position, `e` end, `n` the number just read, `d` nesting of recursive records."""
 
     def __init__(self, traced: bool) -> None:
-        self._source = Source(traced, _HELPERS)
+        self._source = Source(traced, READING)
         self._functions: dict[tuple[int, int], str] = {}
         self._pending: list[tuple[str, Record, Record]] = []
 
@@ -300,104 +296,3 @@ class _Generator:
         source.line(f"{values} = {{}}")
         self._blocks(read, 1 + smallest(writer.values), values)
         source.line(f"{to} = {values}")
-
-
-def _malformed(message: str) -> NoReturn:
-    raise PoisonError("malformed", message)
-
-
-def _read_long(b: bytes, i: int) -> tuple[int, int]:
-    n = b[i] & 127
-    shift = 7
-    while True:
-        i += 1
-        byte = b[i]
-        if byte < 128:
-            break
-        n |= (byte & 127) << shift
-        shift += 7
-        if shift > 63:
-            _malformed("a number of more than 64 bits")
-    n |= byte << shift
-    if n >> 64:
-        _malformed("a number of more than 64 bits")
-    return (n >> 1) ^ -(n & 1), i + 1
-
-
-def _read_int(b: bytes, i: int) -> tuple[int, int]:
-    n, after = _read_long(b, i)
-    if not INT_MIN <= n <= INT_MAX:
-        _malformed("an int of more than 32 bits")
-    return n, after
-
-
-def _read_number(b: bytes, i: int) -> tuple[int, int]:
-    byte = b[i]
-    return _read_long(b, i) if byte > 127 else ((byte >> 1) ^ -(byte & 1), i + 1)
-
-
-def _read_size(b: bytes, i: int) -> tuple[int, int]:
-    n, after = _read_number(b, i)
-    if n < 0:
-        _malformed(f"a length of {n}")
-    return n, after
-
-
-def _read_index(b: bytes, i: int, count: int) -> tuple[int, int]:
-    n, after = _read_number(b, i)
-    if not 0 <= n < count:
-        raise PoisonError("index-out-of-range", f"index {n}, of {count}")
-    return n, after
-
-
-def _read_block(b: bytes, i: int) -> tuple[int, int, int]:
-    """Return the count of a block's items, the position after it, and where the block must end; 0 if it says not."""
-    n, i = _read_number(b, i)
-    if n >= 0:
-        return n, i, 0
-    size, i = _read_size(b, i)
-    return -n, i, i + size
-
-
-def _bad_boolean(n: int) -> NoReturn:
-    _malformed(f"a boolean of 0x{n:02x}")
-
-
-def _bad_block() -> NoReturn:
-    _malformed("a block of items that is not as long as it says")
-
-
-def _too_deep() -> NoReturn:
-    _malformed(f"nested more than {MAX_DEPTH} deep")
-
-
-def _too_many() -> NoReturn:
-    _malformed(f"more than {MAX_EMPTY_ITEMS} items of no bytes")
-
-
-def _mismatch(message: str) -> NoReturn:
-    raise PoisonError("schema-mismatch", message)
-
-
-def _unknown_symbol(writer: Enum, reader: Enum, n: int) -> NoReturn:
-    raise PoisonError("schema-mismatch", f"{reader.name} does not have the symbol {writer.symbols[n]}, nor a default")
-
-
-_HELPERS: dict[str, Any] = {
-    "EPOCH": EPOCH,
-    "LOCAL_EPOCH": LOCAL_EPOCH,
-    "bad_block": _bad_block,
-    "bad_boolean": _bad_boolean,
-    "mismatch": _mismatch,
-    "read_block": _read_block,
-    "read_index": _read_index,
-    "read_int": _read_int,
-    "read_long": _read_long,
-    "read_size": _read_size,
-    "timedelta": timedelta,
-    "too_deep": _too_deep,
-    "too_many": _too_many,
-    "unknown_symbol": _unknown_symbol,
-    "unpack_double": struct.Struct("<d").unpack_from,
-    "unpack_float": struct.Struct("<f").unpack_from,
-}

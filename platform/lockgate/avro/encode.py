@@ -6,21 +6,13 @@ string), no field is left out silently, and none is dropped because its name is 
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
-from decimal import Decimal
-from typing import Any, NoReturn
-from uuid import UUID
+from collections.abc import Callable
+from typing import Any
 
-from lockgate.avro.conversions import Misfit, to_raw
+from lockgate.avro.conversions import to_raw
 from lockgate.avro.defaults import default_datum
 from lockgate.avro.source import MAX_DEPTH, MAX_EMPTY_ITEMS, Source, Trace, is_recursive, smallest
 from lockgate.avro.types import (
-    INT_MAX,
-    INT_MIN,
-    LONG_MAX,
-    LONG_MIN,
     Array,
     Enum,
     Fixed,
@@ -33,6 +25,7 @@ from lockgate.avro.types import (
     python_kind,
     tagged_branches,
 )
+from lockgate.avro.writing import WRITING, zigzag
 
 __all__ = ["Write", "compile_encoder"]
 
@@ -49,7 +42,7 @@ class _Generator:
     """In the code: `o` output, `n` a number to be written, `d` nesting of recursive records."""
 
     def __init__(self, traced: bool) -> None:
-        self._source = Source(traced, _HELPERS)
+        self._source = Source(traced, WRITING)
         self._functions: dict[int, str] = {}
         self._pending: list[tuple[str, Record]] = []
 
@@ -187,7 +180,7 @@ class _Generator:
 
     def _enum(self, type_: Enum, value: str) -> None:
         source = self._source
-        written = {symbol: bytes(_long(index)) for index, symbol in enumerate(type_.symbols)}
+        written = {symbol: bytes(zigzag(index)) for index, symbol in enumerate(type_.symbols)}
         symbols = source.constant(written)
         with source.block(f"if type({value}) is not str:"):
             source.line(f"{value} = as_str({value}, {type_.name!r})")
@@ -245,7 +238,7 @@ class _Generator:
             if kinds[index] == "float" and "int" not in kinds:
                 test = f"{test} or {_TESTS['int'].format(value)}"
             with source.block(f"{keyword} {test}:"):
-                source.line(f"o += {_long(index)!r}")
+                source.line(f"o += {zigzag(index)!r}")
                 self._write(branch, value)
             keyword = "elif"
         if any(tagged):
@@ -256,7 +249,7 @@ class _Generator:
                 for index, branch in enumerate(type_.branches):
                     if tagged[index]:
                         with source.block(f"{inside} {tag} == {branch_name(branch)!r}:"):
-                            source.line(f"o += {_long(index)!r}")
+                            source.line(f"o += {zigzag(index)!r}")
                             self._write(branch, inner)
                         inside = "elif"
                 with source.block("else:"):
@@ -300,137 +293,3 @@ def _describe(type_: Type) -> str:
             return "a mapping"
         case _:
             return branch_name(type_)
-
-
-def _misfit(expected: str, value: Any) -> NoReturn:
-    raise Misfit(expected, value)
-
-
-def _as_str(value: Any, expected: str = "string") -> str:
-    if not isinstance(value, str):
-        raise Misfit(expected, value)
-    return str.__str__(value)
-
-
-def _encode(value: str) -> bytes:
-    try:
-        return value.encode()
-    except UnicodeEncodeError:
-        raise Misfit("text that UTF-8 can hold", value, "a lone surrogate") from None
-
-
-def _as_bytes(value: Any) -> bytes:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise Misfit("bytes", value)
-    return bytes(value)
-
-
-def _as_int(value: Any, expected: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Misfit(expected, value)
-    return int(value)
-
-
-def _as_float(value: Any, expected: str) -> float:
-    """Return a float for a float or an int, as type checkers allow, where it holds the very same number."""
-    if isinstance(value, float):
-        return float(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Misfit(expected, value)
-    try:
-        converted = float(value)
-    except OverflowError:
-        raise Misfit(expected, value) from None
-    if converted != value:
-        raise Misfit(f"a number that a {expected} can hold", value)
-    return converted
-
-
-_FLOAT = struct.Struct("<f")
-
-
-def _pack_float(value: float) -> bytes:
-    try:
-        return _FLOAT.pack(value)
-    except OverflowError:
-        raise Misfit("a number that a float can hold", value) from None
-
-
-def _write_long(value: int, out: bytearray) -> None:
-    if not LONG_MIN <= value <= LONG_MAX:
-        raise Misfit("a long (64 bits)", value)
-    out += _long(value)
-
-
-def _write_int(value: int, out: bytearray) -> None:
-    if not INT_MIN <= value <= INT_MAX:
-        raise Misfit("an int (32 bits)", value)
-    out += _long(value)
-
-
-def _long(value: int) -> bytes:
-    """Return a number as Avro writes it: zigzag, seven bits a byte, the lowest first."""
-    n = (value << 1) ^ (value >> 63)
-    if n < 0x80:
-        return bytes((n,))
-    if n < 0x4000:
-        return bytes((n & 127 | 128, n >> 7))
-    written = bytearray()
-    while n > 127:
-        written.append(n & 127 | 128)
-        n >>= 7
-    written.append(n)
-    return bytes(written)
-
-
-def _wrong_size(size: int, value: bytes) -> NoReturn:
-    raise Misfit(f"{size} bytes", value, f"{len(value)} bytes")
-
-
-def _missing(expected: str) -> NoReturn:
-    raise Misfit(expected, None, "nothing: the field is missing")
-
-
-def _unknown(record: Mapping[Any, Any], names: Mapping[str, None], trace: Trace | None) -> NoReturn:
-    extra = [name for name in record if name not in names]
-    if trace is not None:
-        trace.append(str(extra[0]) if extra else "")
-    raise Misfit(f"one of the fields {', '.join(names)}", None, f"the unknown field {extra[0] if extra else '?'}")
-
-
-def _unknown_symbol(value: str, symbols: Mapping[str, bytes]) -> NoReturn:
-    raise Misfit(f"one of {', '.join(symbols)}", value, repr(value[:40]))
-
-
-def _too_deep(value: Any) -> NoReturn:
-    raise Misfit(f"at most {MAX_DEPTH} levels", value, "more")
-
-
-def _too_many(value: Any) -> NoReturn:
-    raise Misfit(f"at most {MAX_EMPTY_ITEMS} items that take no byte", value, f"{len(value)}")
-
-
-_HELPERS: dict[str, Any] = {
-    "Decimal": Decimal,
-    "Mapping": Mapping,
-    "UUID": UUID,
-    "as_bytes": _as_bytes,
-    "as_float": _as_float,
-    "as_int": _as_int,
-    "as_str": _as_str,
-    "date": date,
-    "datetime": datetime,
-    "encode": _encode,
-    "misfit": _misfit,
-    "missing": _missing,
-    "pack_double": struct.Struct("<d").pack,
-    "pack_float": _pack_float,
-    "time": time,
-    "too_deep": _too_deep,
-    "too_many": _too_many,
-    "unknown": _unknown,
-    "unknown_symbol": _unknown_symbol,
-    "write_int": _write_int,
-    "write_long": _write_long,
-    "wrong_size": _wrong_size,
-}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockgate.avro.defaults import default_datum
+from lockgate.avro.logical import parse_logical
 from lockgate.avro.types import (
     INT_MAX,
     NO_DEFAULT,
@@ -16,7 +16,6 @@ from lockgate.avro.types import (
     Enum,
     Field,
     Fixed,
-    Logical,
     Map,
     Named,
     Primitive,
@@ -136,7 +135,7 @@ class _Parser:
             raise SchemaError("`type` is missing", path=path)
         inner = self._type(kind, namespace, f"{path}/type")
         if isinstance(inner, Primitive) and inner.logical is None:
-            return Primitive(inner.kind, _logical(document, inner.kind, None, path))
+            return Primitive(inner.kind, parse_logical(document, inner.kind, None, path))
         return inner
 
     def _member(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
@@ -236,40 +235,9 @@ class _Parser:
         size = document.get("size")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= INT_MAX:
             raise SchemaError("`size` must be a number of bytes", path=path)
-        fixed = Fixed(name, size, _logical(document, "fixed", size, path), aliases, doc)
+        fixed = Fixed(name, size, parse_logical(document, "fixed", size, path), aliases, doc)
         self._named[name] = fixed
         return fixed
-
-
-_LOGICAL_ON = {
-    "decimal": ("bytes", "fixed"),
-    "uuid": ("string",),
-    "date": ("int",),
-    "time-millis": ("int",),
-    "time-micros": ("long",),
-    "timestamp-millis": ("long",),
-    "timestamp-micros": ("long",),
-    "local-timestamp-millis": ("long",),
-    "local-timestamp-micros": ("long",),
-}
-
-
-def _logical(document: Mapping[str, Any], kind: str, size: int | None, path: str) -> Logical | None:
-    """Return the logical type of an object; None where Avro says to ignore one: unknown, or on another type."""
-    name = document.get("logicalType")
-    if not isinstance(name, str) or kind not in _LOGICAL_ON.get(name, ()):
-        return None
-    if name != "decimal":
-        return Logical(name)
-    # Avro would have a bad decimal read as plain bytes. That is nobody's intention, so it is a mistake here.
-    precision, scale = document.get("precision"), document.get("scale", 0)
-    if not isinstance(precision, int) or isinstance(precision, bool) or precision < 1:
-        raise SchemaError("a decimal needs a `precision` of at least 1", path=path)
-    if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= precision:
-        raise SchemaError("a decimal's `scale` must be between 0 and its `precision`", path=f"{path}/scale")
-    if size is not None and precision > (most := math.floor(math.log10(2) * (8 * size - 1)) if size else 0):
-        raise SchemaError(f"{size} bytes hold {most} decimal digits, not {precision}", path=f"{path}/precision")
-    return Logical(name, precision, scale)
 
 
 def _full_name(name: str, namespace: str, path: str) -> str:
