@@ -18,6 +18,7 @@ from lockgate.registry import Registry
 from lockgate.runtime.clients import connect_consumer, connect_producer, trouble_of
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.encoding import EventEncoder
+from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal
 from lockgate.runtime.loop import Loop
 from lockgate.runtime.patience import Patience
@@ -54,12 +55,12 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
         )
     log = structlog.get_logger().bind(logger=workload.name)
     patience = Patience()
-    loop: Loop | None = None
+    intake: Intake | None = None
 
     def on_error(error: KafkaError) -> None:
         """Note what the client libraries report; a refused login counts only until the group has been joined."""
         trouble = trouble_of(error, workload.name, "reach the cluster")
-        if trouble is not None and trouble[0] == "login" and not (loop is not None and loop.joined):
+        if trouble is not None and trouble[0] == "login" and not (intake is not None and intake.joined):
             patience.trouble(*trouble)
         log.warning("The Kafka client reports", error=error.str())
 
@@ -67,11 +68,16 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
     with Registry(settings) as registry:
         encoder = EventEncoder(contracts, workload, registry)
         _look_up(encoder, workload, stop)
+        intake = Intake(
+            workload.name,
+            lambda on_commit: connect_consumer(settings, workload.name, on_error, on_commit),
+            patience,
+        )
         loop = Loop(
             workload,
             domain,
             table,
-            consumer=lambda on_commit: connect_consumer(settings, workload.name, on_error, on_commit),
+            intake=intake,
             publisher=Publisher(
                 lambda: connect_producer(settings, workload.name, on_error), workload.name, domain.topic.name
             ),

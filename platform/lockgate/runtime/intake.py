@@ -1,0 +1,209 @@
+"""The consuming side of a loop: batches in, partitions held back or rewound, finished offsets committed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from lockgate.errors import ClusterError
+from lockgate.runtime.clients import trouble_of
+from lockgate.runtime.offsets import Offsets, Place
+from lockgate.runtime.patience import Patience
+from lockgate.runtime.waiting import Waiting
+
+__all__ = ["Intake"]
+
+_IDLE = 0.2
+"""Seconds that a poll may block: how late a stop is noticed when nothing arrives."""
+_COMMIT_EVERY = 0.2
+_LAST_COMMIT = 5.0
+"""Seconds that a commit is repeated for when its partitions go, or the process does."""
+_HOPELESS = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+
+Connect = Callable[[Callable[..., None]], Consumer]
+"""Makes a consumer that reports commits to the given callback."""
+
+
+class Intake:
+    """Own a workload's consumer and what is known of its partitions."""
+
+    def __init__(self, workload: str, connect: Connect, patience: Patience) -> None:
+        self._workload = workload
+        self._patience = patience
+        self._consumer = connect(self._on_commit)
+        self._waiting = Waiting()
+        self._committed_at = 0.0
+        self._log = structlog.get_logger(logger=workload, group=workload)
+        self.joined = False
+        """Whether the group has taken this process in once: from then on its login is known to be right."""
+        self.offsets = Offsets()
+        self.blocked: set[Place] = set()
+        """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Join the group."""
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def take(self, at_most: int) -> list[Any]:
+        """Return the next messages, what is there or else the first to come; empty where none comes for a while.
+
+        Messages are untyped: the client's stubs make every one of their fields optional. Partitions come and go, and
+        held-back ones go on, only in here.
+        """
+        now = time.time() * 1000
+        for place in self._waiting.ready(now):
+            self._consumer.resume([TopicPartition(*place)])
+        self.blocked.clear()
+        batch: list[Any] = self._consumer.consume(at_most, 0)  # a timeout here would wait for a full batch
+        if not batch:
+            first = self._consumer.poll(self._waiting.timeout(now, _IDLE))
+            if first is not None:
+                batch = [first]  # alone: while more is taken, its partition might go to another process
+        return batch
+
+    def hold_back(self, place: Place, offset: int, until: float) -> None:
+        """Let a partition wait until a time (milliseconds since the epoch), to go on with the record at `offset`."""
+        self.blocked.add(place)
+        self._waiting.wait(place, until)
+        self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
+        self._consumer.pause([TopicPartition(*place)])
+
+    def rewind(self, place: Place, until: float) -> None:
+        """Let a partition wait, to go on with its first unfinished record."""
+        offset = self.offsets.rewind(place)
+        if offset is not None:
+            self.hold_back(place, offset, until)
+
+    def put_back(self, messages: Sequence[Any]) -> None:
+        """Give back messages that were taken and not handled: they are taken again."""
+        first: dict[Place, int] = {}
+        for message in messages:
+            place = (message.topic(), message.partition())
+            if message.error() is None and place not in self.blocked:
+                first.setdefault(place, message.offset())
+        for place, offset in first.items():
+            self.blocked.add(place)
+            self._seek(place, offset)
+
+    def report(self, message: Any) -> None:
+        """Take note of a message that is no record: the end of a partition, or an error.
+
+        Raise ClusterError where the client cannot go on.
+        """
+        error, place = message.error(), (message.topic(), message.partition())
+        if error.code() == KafkaError._PARTITION_EOF:
+            # every record before it was seen; behind the last one, transaction markers have offsets, too
+            if place not in self.blocked and place not in self._waiting:
+                self.offsets.read_to(place, message.offset())
+                self._patience.over(f"read {place[0]}")
+            return
+        if error.fatal():
+            raise ClusterError(f"{self._workload} cannot go on: {error.str()}")
+        trouble = trouble_of(error, self._workload, f"read {place[0]}" if place[0] else "join its group")
+        if trouble is None or trouble[0] == "cluster" or self._patience.trouble(*trouble):
+            self._log.warning("The consumer reports", error=error.str())
+
+    def commit_now_and_then(self) -> None:
+        """Commit what is finished, in the background, if the last time is a while ago."""
+        if time.monotonic() - self._committed_at >= _COMMIT_EVERY:
+            self._commit(self.offsets.outstanding())
+
+    def close(self) -> None:
+        """Commit what is finished and leave the group."""
+        try:
+            self._commit_and_wait(None)
+        finally:
+            self._consumer.close()
+
+    def _seek(self, place: Place, offset: int) -> None:
+        try:
+            self._consumer.seek(TopicPartition(*place, offset))
+        except KafkaException as error:
+            # going on without it would pass over records; a new process begins at the committed offset
+            where = f"{place[0]}-{place[1]}@{offset}"
+            raise ClusterError(f"{self._workload} could not go back to {where}: {error.args[0].str()}") from error
+
+    def _commit(self, entries: Sequence[tuple[str, int, int]]) -> None:
+        self._committed_at = time.monotonic()
+        if not entries:
+            return
+        for topic, partition, offset in entries:
+            self.offsets.committed((topic, partition), offset)
+        offsets = [TopicPartition(*entry) for entry in entries]
+        try:
+            self._consumer.commit(offsets=offsets)
+        except KafkaException as error:
+            self._on_commit(error.args[0], offsets)
+
+    def _commit_and_wait(self, places: Collection[Place] | None) -> None:
+        """Commit what is finished in some partitions (None: in all); repeat it while that has a point."""
+        deadline = time.monotonic() + _LAST_COMMIT
+        while entries := [e for e in self.offsets.outstanding() if places is None or e[:2] in places]:
+            try:
+                answers = self._consumer.commit(
+                    offsets=[TopicPartition(*entry) for entry in entries], asynchronous=False
+                )
+                errors = [answer.error for answer in answers if answer.error is not None]
+                for answer in answers:
+                    if answer.error is None:
+                        self.offsets.committed((answer.topic, answer.partition), answer.offset)
+            except KafkaException as error:
+                errors = [error.args[0]]
+            if not errors:
+                return
+            if errors[0].code() in _HOPELESS or time.monotonic() > deadline:
+                self._log.warning("The last commit failed; records are delivered again", error=errors[0].str())
+                return
+            time.sleep(0.1)
+
+    def _on_commit(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
+        """Note what did not arrive: the next commit carries it again."""
+        failed = [entry for entry in partitions if error is not None or entry.error is not None]
+        for entry in failed:
+            self.offsets.commit_failed((entry.topic, entry.partition))
+        if failed:
+            why = error or failed[0].error
+            self._log.warning("A commit failed", partitions=len(failed), error=why.str() if why else "")
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.joined = True
+        self._patience.over("join its group")
+        self._patience.over("login")
+        self._log.info("Partitions assigned", partitions=_listed(partitions))
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._commit_and_wait({(entry.topic, entry.partition) for entry in partitions})
+        self._forget(partitions)
+        self._log.info("Partitions given back", partitions=_listed(partitions))
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._forget(partitions)
+        self._log.warning("Partitions lost", partitions=_listed(partitions))
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        """Drop everything known about partitions; none of them is still paused when it comes back."""
+        for entry in partitions:
+            place = (entry.topic, entry.partition)
+            if place in self._waiting:
+                self._waiting.forget(place)
+                self._consumer.resume([TopicPartition(*place)])
+            self.offsets.forget(place)
+
+
+def _listed(partitions: list[TopicPartition]) -> str:
+    return " ".join(sorted(f"{entry.topic}-{entry.partition}" for entry in partitions)) or "none"
