@@ -1,31 +1,48 @@
-"""A simulated payment gateway that fails now and then, the same way for the same order each time."""
+"""A payment gateway that fails now and then, always in the same way for the same order."""
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from decimal import Decimal
 
-__all__ = ["CURRENCIES", "GatewayUnavailable", "authorize"]
-
-CURRENCIES = frozenset({"CHF", "EUR", "GBP", "USD"})
-"""What the gateway settles in."""
-
-_SHARES = ((5, 99), (15, 2), (60, 1))
-"""Of 1,000 orders the first 5 fail at every attempt, those up to 15 at the first two, those up to 60 at the first."""
+FLAKY = 0.08
+"""Share of calls that fail, each attempt for itself."""
+BROKEN = 0.005
+"""Share of orders that fail at every attempt."""
+_PAYMENTS = uuid.UUID("8d6b2c4e-3f0a-5d1c-9a37-1b7f5e2c9d40")
 
 
-class GatewayUnavailable(Exception):  # noqa: N818  # says what is wrong; the service tries again
-    """Report a gateway that did not answer."""
+class GatewayUnavailable(Exception):  # noqa: N818  # named as the gateway's own client library would
+    """The gateway did not answer; it may answer later."""
 
 
-def authorize(order_id: str, amount: Decimal, currency: str, *, attempt: int) -> str:
-    """Return the reference of an authorized payment; raise GatewayUnavailable where the gateway does not answer.
+class SimulatedGateway:
+    """Stand in for a payment gateway; shares are parts of 1.
 
-    `attempt` counts from 1.
+    Whether a call fails follows from the order and the attempt alone, so that every process sees the same gateway and a
+    run can be repeated.
     """
-    digest = hashlib.sha256(order_id.encode()).digest()
-    draw = int.from_bytes(digest[:4], "big") % 1000
-    failures = next((failures for below, failures in _SHARES if draw < below), 0)
-    if attempt <= failures:
-        raise GatewayUnavailable(f"no answer from the gateway for {amount} {currency}")
-    return f"pay-{digest[4:12].hex()}"
+
+    def __init__(self, *, flaky: float = FLAKY, broken: float = BROKEN) -> None:
+        self._flaky = flaky
+        self._broken = broken
+
+    def authorize(self, order_id: str, amount: Decimal, *, attempt: int) -> str:
+        """Return the payment's id: the same for the same order, so that a second call is no second payment.
+
+        Raise GatewayUnavailable where the gateway does not answer.
+        """
+        if _draw(order_id) < self._broken:
+            raise GatewayUnavailable(f"the gateway does not answer for {order_id}")
+        if _draw(f"{order_id}/{attempt}") < self._flaky:
+            raise GatewayUnavailable(f"the gateway did not answer in time for {order_id}, {amount}")
+        return str(uuid.uuid5(_PAYMENTS, order_id))
+
+    def void(self, order_id: str) -> None:
+        """Give up an order's authorization, if there is one."""
+
+
+def _draw(text: str) -> float:
+    """Return a number in [0, 1) that follows from a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / (1 << 48)

@@ -1,57 +1,53 @@
-"""The one producer that writes all three domains: a small history to look at. `python -m services.storefront.seed`."""
+"""Fill all three domains with finished business: `python -m services.storefront.seed --orders N`.
+
+The workload `storefront.seed` is the one producer that writes all three domains. It gives a new cluster a past: orders
+that were paid, dispatched and delivered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from lockgate import LockgateError, Producer
-from schemas import orders, payments, shipping
-from services.storefront import baskets
-
-_Event = (
-    orders.OrderPlaced
-    | payments.PaymentAuthorized
-    | payments.PaymentDeclined
-    | shipping.ShipmentDispatched
-    | shipping.ShipmentDelivered
-)
+from schemas import payments, shipping
+from services.storefront.shop import Purchase, purchases
 
 
-def history(order: orders.OrderPlaced) -> Iterator[_Event]:
-    """Yield an order and everything that came of it, in all three domains."""
-    now = datetime.now(UTC)
-    yield order
-    if int(order.order_id.rpartition("-")[2]) % 10 == 9:
-        yield payments.PaymentDeclined(
-            order_id=order.order_id, amount=order.total, reason=payments.DeclineReason.UNKNOWN, declined_at=now
-        )
-        return
-    shipment = f"shipment-{order.order_id}"
-    yield payments.PaymentAuthorized(
-        payment_id=f"payment-{order.order_id}", order_id=order.order_id, amount=order.total, authorized_at=now
+def story(purchase: Purchase) -> tuple[Any, ...]:
+    """Return what happened to one purchase, from the order to the delivery."""
+    order, now = purchase.order, datetime.now(UTC)
+    shipment_id = str(uuid.uuid5(uuid.NAMESPACE_OID, order.order_id))
+    return (
+        order,
+        payments.PaymentAuthorized(
+            payment_id=f"seed-{order.order_id}", order_id=order.order_id, amount=order.total, authorized_at=now
+        ),
+        shipping.ShipmentDispatched(
+            shipment_id=shipment_id, order_id=order.order_id, carrier="Fleet", dispatched_at=now
+        ),
+        shipping.ShipmentDelivered(shipment_id=shipment_id, order_id=order.order_id, delivered_at=now),
     )
-    yield shipping.ShipmentDispatched(shipment_id=shipment, order_id=order.order_id, carrier="Heron", dispatched_at=now)
-    yield shipping.ShipmentDelivered(shipment_id=shipment, order_id=order.order_id, delivered_at=now)
 
 
 @click.command()
-@click.option("--orders", "count", type=click.IntRange(1), default=20, show_default=True, help="How many histories.")
-@click.option("--seed", default="past", show_default=True, help="Begins every order's id.")
-def main(count: int, seed: str) -> None:
-    """Write past orders with their payments and shipments."""
+@click.option("--orders", "count", type=click.IntRange(min=1), default=100, show_default=True, help="How many.")
+def main(count: int) -> None:
+    """Write some orders with everything that followed, and say how many events the brokers have."""
     sent = 0
     try:
         with Producer("storefront.seed") as producer:
-            for order in baskets.place(count, seed):
-                for event in history(order):
+            for purchase in purchases(count, seed=f"seed-{secrets.token_hex(4)}"):
+                for event in story(purchase):
                     producer.send(event)
                     sent += 1
     except LockgateError as error:
-        raise click.ClickException(f"{error}" + (f"\n  next: {error.next_step}" if error.next_step else "")) from error
-    click.echo(f"{sent} events sent and acknowledged to three domains", err=True)
+        raise click.ClickException("\n  next: ".join(filter(None, (error.message, error.next_step)))) from error
+    click.echo(f"{count} orders with all that followed: {sent} events")
 
 
 if __name__ == "__main__":
