@@ -1,0 +1,142 @@
+"""`lockgate demo`: the whole of it, on the local stack."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lockgate.cli.options import Project, echo_json, output_option, pass_project
+from lockgate.cli.stack import stack_of
+from lockgate.connection import credentials_directory, home_directory, settings_for
+from lockgate.contracts.model import Contracts
+
+__all__ = ["demo"]
+
+_EVERY = 3.0
+"""Seconds between lines of progress off a terminal."""
+
+
+@click.command()
+@click.option("--orders", type=click.IntRange(1), default=2000, show_default=True, help="How many orders to send.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome as JSON to FILE.")
+@click.option("--keep", is_flag=True, help="Leave the stack up at the end, and say how to look around.")
+@output_option
+@pass_project
+def demo(project: Project, orders: int, report: Path | None, keep: bool, output: str) -> int:
+    """Bring the stack up, run all services on real traffic with every kind of trouble, and balance the books.
+
+    Exit 0 only if nothing is lost, every trespasser is refused, and downstream events match upstream ones.
+    """
+    from lockgate.demo.run import load_programs, run_demo
+    from lockgate.provisioning.apply import apply
+    from lockgate.provisioning.plan import make_plan
+
+    contracts = project.contracts
+    load_programs(contracts)
+    console = Console(stderr=output == "json")
+    stack = stack_of(project)
+    was_up = all(stack.is_running(program.name) for program in stack.programs)
+    # SIGTERM ends it like Ctrl-C: the blocks below stop what they have started
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {line}", highlight=False, soft_wrap=True)
+
+    try:
+        began = time.monotonic()
+        stack.up(tell)
+        admin = settings_for("admin", project.root)
+        credentials = credentials_directory(project.root)
+        plan = make_plan(contracts, admin, credentials)
+        apply(plan, contracts, admin, credentials, progress=tell)
+        tell(f"the stack is up and applied after {time.monotonic() - began:.1f} s")
+        folder = home_directory(project.root) / "demo" / time.strftime("%Y%m%d-%H%M%S")
+        with _Meter(console) as meter:
+            outcome = run_demo(contracts, folder, orders, tell=tell, watch=meter.show)
+        if report is not None:
+            report.write_text(json.dumps(outcome.as_json(), indent=2) + "\n", encoding="utf-8")
+        if output == "json":
+            echo_json(outcome.as_json())
+        else:
+            outcome.show(console)
+    finally:
+        if not keep and not was_up:
+            tell("the stack goes down; its data stays for the next `lockgate up`")
+            stack.down()
+    if keep or was_up:
+        _look_around(console, contracts, credentials)
+    return 0 if outcome.holds else 1
+
+
+class _Meter:
+    """Show how far the groups are: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("records finished by their readers"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = None if not console.is_terminal else self._progress.add_task("", total=None, start=True)
+        self._told = 0.0
+
+    def __enter__(self) -> _Meter:
+        if self._task is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._progress.stop()
+
+    def show(self, lag: object) -> None:
+        """Take the latest lag."""
+        from lockgate.demo.settle import Lag
+
+        if not isinstance(lag, Lag):
+            raise TypeError(type(lag).__name__)
+        if self._task is not None:
+            self._progress.update(self._task, completed=lag.finished, total=lag.finished + lag.open)
+        elif time.monotonic() - self._told > _EVERY:
+            self._told = time.monotonic()
+            self._console.print(f"{lag.finished:,} finished, {lag.open:,} open", highlight=False)
+
+
+def _look_around(console: Console, contracts: Contracts, credentials: Path) -> None:
+    topic = contracts.domains[0].topic.name
+    consumer = next(workload.name for workload in contracts.workloads.values() if workload.consumes)
+    lines = [
+        "",
+        "The stack is up. Look around with Lockgate:",
+        "  lockgate status",
+        "  lockgate dlq list",
+        "  lockgate plan",
+        "and with Kafka's own console tools:",
+        f"  scripts/kafka kafka-topics --command-config {credentials / 'admin.properties'} --list",
+        f"  scripts/kafka kafka-consumer-groups --command-config {credentials / 'admin.properties'} "
+        f"--describe --group {consumer}",
+        f"  scripts/kafka kafka-console-consumer --command-config {credentials / 'admin.properties'} --topic {topic} "
+        "--from-beginning --max-messages 3 --group admin",
+        "End it with `lockgate down`, or `lockgate down --delete-data`.",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the interpreter's signature
+    if sys.exc_info()[0] is not KeyboardInterrupt:
+        raise KeyboardInterrupt
