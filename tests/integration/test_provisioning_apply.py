@@ -33,7 +33,7 @@ from lockgate.connection import Settings, credentials_directory
 from lockgate.contracts.derive import Acl, derive
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts
-from lockgate.errors import ClusterDenied, PlanRefused, SettingsError
+from lockgate.errors import ClusterDenied, PlanRefused, RegistryDenied, SettingsError
 from lockgate.provisioning import Plan, apply, make_plan
 from lockgate.provisioning.changes import Change, CreateTopic, SetPassword
 from lockgate.provisioning.cluster import Cluster
@@ -475,7 +475,7 @@ class TestInterruption:
         whole = make_plan(contracts, admin, folder)
         some: tuple[Change, ...] = whole.changes[: int(part * len(whole.changes))]
         # the rest is missing, so the rights cannot work, and that is said
-        with pytest.raises((ClusterDenied, SettingsError), match="does not work yet|holds no password"):
+        with pytest.raises((ClusterDenied, SettingsError), match=r"does not work yet|holds no password"):
             apply(attrs.evolve(whole, changes=some), contracts, admin, folder, progress=quiet, timeout=1)
         apply(make_plan(contracts, admin, folder), contracts, admin, folder, progress=quiet)
         assert make_plan(contracts, admin, folder).is_empty
@@ -524,6 +524,22 @@ class TestDenied:
         assert f"{world.worker} may not DESCRIBE the cluster" in ended.stderr
         assert "--as admin" in ended.stderr
         assert "Traceback" not in ended.stderr
+
+    def test_nothing_is_touched_where_the_registry_would_refuse(
+        self, stack: SharedStack, tmp_path: Path, admin: AdminClient
+    ) -> None:
+        root, name = tmp_path / "fresh", f"p{os.urandom(4).hex()}"
+        write_world(root, name)
+        contracts, settings = load(root), stack.settings("admin")
+        folder = credentials_directory(root, stack.environ)
+        reader = stack.settings("orders-service")
+        weak = attrs.evolve(
+            settings, registry_username=reader.registry_username, registry_password=reader.registry_password
+        )
+        with pytest.raises(RegistryDenied, match="403"):
+            apply(make_plan(contracts, weak, folder), contracts, weak, folder, progress=quiet)
+        assert not [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(name)]
+        assert not list(folder.glob(f"{name}*"))
 
     def test_a_wrong_password_is_told_within_seconds(self, world: World) -> None:
         admin = world.stack.settings("admin")

@@ -75,7 +75,7 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="lockgate-read") as pool:
         subject_names = pool.submit(registry.subjects)
         subjects = {name: pool.submit(_subject, registry, subject) for name, subject in desired.subjects.items()}
-        metadata = cluster.metadata()
+        metadata = cluster.settled_metadata()
         cluster.require("DESCRIBE")
         users_answer, acls_answer = cluster.describe_users(), cluster.describe_acls()
         brokers = brokers_in(metadata)

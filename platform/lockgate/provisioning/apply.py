@@ -54,7 +54,9 @@ def apply(
     plan.raise_if_refused()
     folder = CredentialsFolder(credentials, settings)
     with Cluster(settings) as cluster:
+        cluster.settled_metadata()
         cluster.require("DESCRIBE", *(["ALTER"] if plan.changes else []))
+        _require_registration(plan, settings)
         with ThreadPoolExecutor(1, thread_name_prefix="lockgate-registry") as beside:
             # the registry's part goes on beside the brokers'; leaving the block waits for both, errors included
             subjects = beside.submit(_registry_part, plan, settings)
@@ -66,6 +68,16 @@ def apply(
         f"{ready.rights} rights work for {ready.principals} principals on {_count(ready.brokers, 'broker')} "
         f"({ready.seconds:.1f} s)"
     )
+
+
+def _require_registration(plan: Plan, settings: Settings) -> None:
+    """Raise RegistryDenied where the identity could not make the registry's part, before anything else is touched."""
+    for change in plan.changes:
+        if isinstance(change, SetLevel | RegisterSchema):
+            with Registry(settings) as registry:
+                # the one question that only those are answered who may register: a reader gets 403
+                registry.is_compatible(change.name, change.subject.event.schema)
+            return
 
 
 def _cluster_part(plan: Plan, cluster: Cluster, folder: CredentialsFolder, progress: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import Future, wait
@@ -45,6 +46,9 @@ _log.addHandler(logging.NullHandler())  # librdkafka says every failed connectio
 
 _CONNECT_SECONDS = 10.0
 """How long a first answer is waited for: brokers that do not run are not going to."""
+
+_SETTLE_SECONDS = 15.0
+"""How long brokers that are listed and not reached are waited for."""
 
 _SCRAM_ITERATIONS = 4096
 """Kafka's minimum. The passwords are random and long, so more rounds would only slow every connection down."""
@@ -149,6 +153,14 @@ def brokers_in(metadata: ClusterMetadata) -> tuple[Broker, ...]:
     return tuple(sorted(Broker(entry.id, entry.host, entry.port) for entry in entries))
 
 
+def _reachable(broker: Broker) -> bool:
+    try:
+        socket.create_connection((broker.host, broker.port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def cluster_error(error: KafkaError, doing: str, *, servers: str) -> ClusterError:
     """Return the error of ours that says what a Kafka error means; `doing` completes "while …"."""
     code, text = error.code(), _NOISE.sub("", error.str())
@@ -207,6 +219,19 @@ class Cluster:
                 cause = self._cause(error.args[0])
                 if cause.code() in _DENIED or time.monotonic() >= deadline:
                     raise cluster_error(cause, "a request for its metadata", servers=self.servers) from error
+
+    def settled_metadata(self) -> ClusterMetadata:
+        """Return brokers and topics when every broker that is listed can be reached, or when that took too long.
+
+        Any listed broker may be asked to pass a request on to the controller. One that has just died is listed until
+        its session ends (9 s by default), and a request to it would wait in vain for as long as it may wait at all.
+        """
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            metadata = self.metadata()
+            if all(map(_reachable, brokers_in(metadata))) or time.monotonic() >= deadline:
+                return metadata
+            time.sleep(0.5)
 
     def brokers(self) -> tuple[Broker, ...]:
         """Return the brokers that are alive."""
