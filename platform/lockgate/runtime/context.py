@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
-import structlog
 
 from lockgate import records
+from lockgate.runtime.logs import logger_for
 
 __all__ = ["Context", "Tombstone"]
 
@@ -77,7 +77,7 @@ class Context:
         trace_id = self.trace_id
         if trace_id is not None:
             bound["trace_id"] = trace_id
-        return structlog.get_logger().bind(logger=self.workload, **bound)
+        return logger_for(self.workload, **bound)
 
 
 def event_id_of(headers: records.Headers | None, topic: str, partition: int, offset: int) -> str:

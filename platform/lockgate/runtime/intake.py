@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from lockgate.errors import ClusterError
 from lockgate.runtime.clients import trouble_of
+from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Offsets, Place
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.waiting import Waiting
@@ -46,12 +46,16 @@ class Intake:
         self._consumer = connect(self._on_commit)
         self._waiting = Waiting()
         self._committed_at = 0.0
-        self._log = structlog.get_logger(logger=workload, group=workload)
+        self._log = logger_for(workload, group=workload)
         self.joined = False
         """Whether the group has taken this process in once: from then on its login is known to be right."""
         self.offsets = Offsets()
         self.blocked: set[Place] = set()
         """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
+
+    def visible_topics(self, timeout: float) -> frozenset[str]:
+        """Return the topics that the brokers let this workload see; raise KafkaException where none answers in time."""
+        return frozenset(self._consumer.list_topics(timeout=timeout).topics)
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Join the group."""

@@ -14,7 +14,7 @@ import structlog
 
 from lockgate.errors import SettingsError
 
-__all__ = ["bridge", "configure", "line"]
+__all__ = ["bridge", "configure", "line", "logger_for"]
 
 _FORMATS = ("text", "json")
 
@@ -45,6 +45,11 @@ def configure(stream: TextIO | None = None, environ: Mapping[str, str] | None = 
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+def logger_for(name: str, **bound: object) -> Any:
+    """Return a logger whose lines stand under a workload's or a service's name."""
+    return structlog.get_logger().bind(logger=name, **bound)
 
 
 def line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
@@ -86,7 +91,7 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one line of the client library's."""
-        structlog.get_logger().bind(logger=self._name).log(record.levelno, "Kafka client", said=record.getMessage())
+        logger_for(self._name).log(record.levelno, "Kafka client", said=record.getMessage())
 
 
 def bridge(name: str) -> logging.Logger:

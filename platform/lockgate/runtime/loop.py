@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
 from lockgate.contracts.model import Domain, Workload
 from lockgate.errors import PoisonError, RegistryDenied, RegistryError, Reject
 from lockgate.records import Envelope
@@ -18,6 +16,7 @@ from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import Encoded, EventEncoder
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal, Outcome
+from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Place
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.patience import Patience
@@ -76,7 +75,7 @@ class Loop:
         self._tombstone = _SKIP if tombstone is None else (None, tombstone.function, None, tombstone.contextual)
         self._pace = Pace()
         self._refusals = 0  # batches in a row with outputs that the brokers did not take
-        self._log = structlog.get_logger(logger=workload.name, group=workload.name)
+        self._log = logger_for(workload.name, group=workload.name)
         self.counts: dict[Outcome, int] = {"handled": 0, "skipped": 0, "retried": 0, "dead-lettered": 0}
         """Outcomes since the start."""
 

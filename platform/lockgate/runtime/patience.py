@@ -16,15 +16,19 @@ class Patience:
     def __init__(self, seconds: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._troubles: dict[str, tuple[float, LockgateError]] = {}
+        self._troubles: dict[str, tuple[float, LockgateError]] = {}  # when it is raised, and what
 
     def __contains__(self, key: object) -> bool:
         return key in self._troubles
 
-    def trouble(self, key: str, error: LockgateError) -> bool:
-        """Note a trouble; return whether it is a new one, worth a line in the log."""
+    def trouble(self, key: str, error: LockgateError, seconds: float | None = None) -> bool:
+        """Note a trouble; return whether it is a new one, worth a line in the log.
+
+        It may last `seconds` from now on, where it is new.
+        """
         known = self._troubles.get(key)
-        self._troubles[key] = (self._clock() if known is None else known[0], error)
+        limit = self._clock() + (self._seconds if seconds is None else seconds) if known is None else known[0]
+        self._troubles[key] = (limit, error)
         return known is None
 
     def over(self, key: str) -> bool:
@@ -35,6 +39,6 @@ class Patience:
         """Raise the first trouble that has lasted too long."""
         if self._troubles:
             now = self._clock()
-            for since, error in self._troubles.values():
-                if now - since >= self._seconds:
+            for limit, error in self._troubles.values():
+                if now >= limit:
                     raise error

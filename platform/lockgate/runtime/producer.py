@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,24 +12,21 @@ from types import TracebackType
 from typing import Any, Self
 
 import attrs
-import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from lockgate.connection import settings_for
 from lockgate.contracts.load import load
-from lockgate.errors import DeliveryError, EventError, SettingsError, UsageError
+from lockgate.errors import DeliveryError, EventError, UsageError
 from lockgate.records import Coordinates
 from lockgate.registry import Registry
 from lockgate.runtime.clients import connect_producer, trouble_of
 from lockgate.runtime.encoding import EventEncoder, event_headers
-from lockgate.runtime.project import find_root
+from lockgate.runtime.logs import logger_for
+from lockgate.runtime.project import find_root, identity
 
 __all__ = ["Delivery", "Producer"]
 
 _SHOWN = 5
 """How many failures a DeliveryError spells out."""
-_OPEN_AT_MOST = 100_000
-"""Failures that are kept until `flush` tells them; beyond it only their number is known."""
 
 
 @attrs.frozen
@@ -58,12 +57,7 @@ class Producer:
             raise UsageError(
                 f"{workload} publishes nothing", next_step=f"list event types under `publishes` in {declared.location}"
             )
-        settings = settings_for(workload, contracts.root)
-        if settings.username is not None and settings.username != workload:
-            raise SettingsError(
-                f"the settings are those of {settings.username}, but {workload} is a principal of its own",
-                next_step=f"set LOCKGATE_USERNAME and the password of {workload}",
-            )
+        settings = identity(workload, contracts.root)
         self._workload = workload
         self._topics = {name: contracts.domain_of(name).topic.name for name in declared.publishes}
         self._domains = {contracts.domain_of(name).name: contracts.domain_of(name) for name in declared.publishes}
@@ -77,16 +71,18 @@ class Producer:
             raise
         self._failures: list[DeliveryError] = []
         self._failed = 0
+        self._lock = threading.Lock()  # callbacks run in whichever thread polls
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            if kind is None:
-                self.flush()
-            else:
-                self._client.flush()  # what was sent is sent; the error that is on its way says more than ours
+            self.flush()
+        except DeliveryError as failure:
+            if error is None:
+                raise
+            error.add_note(failure.message)  # the error that is on its way stays the one to catch
         finally:
             self.close()
 
@@ -132,11 +128,15 @@ class Producer:
     def flush(self, timeout: float | None = None) -> None:
         """Wait for the brokers' answers to everything sent; raise DeliveryError for what they did not take.
 
+        What was reported to an `on_delivery` callback is not reported again.
         `timeout` is in seconds; None waits until the delivery timeout has decided every record.
         """
-        left = self._client.flush(-1 if timeout is None else timeout)
-        failures, self._failures = self._failures, []
-        failed, self._failed = self._failed, 0
+        end = None if timeout is None else time.monotonic() + timeout
+        while (left := self._client.flush(0.2)) and (end is None or time.monotonic() < end):
+            pass  # in slices: Ctrl-C is seen in between
+        with self._lock:
+            failures, self._failures = self._failures, []
+            failed, self._failed = self._failed, 0
         if failed:
             spelled = "; ".join(failure.message for failure in failures[:_SHOWN])
             more = f"; and {failed - _SHOWN} more" if failed > _SHOWN else ""
@@ -185,9 +185,10 @@ class Producer:
         if on_delivery is not None:
             on_delivery(Delivery(event_type, ident, place, failure))
         elif failure is not None:
-            self._failed += 1
-            if len(self._failures) < _OPEN_AT_MOST:
-                self._failures.append(failure)
+            with self._lock:
+                self._failed += 1
+                if len(self._failures) < _SHOWN:
+                    self._failures.append(failure)
 
     def _failure(self, event_type: str, ident: str, topic: str, error: KafkaError) -> DeliveryError:
         trouble = trouble_of(error, self._workload, f"write {topic}")
@@ -195,4 +196,4 @@ class Producer:
         return DeliveryError(f"{event_type} {ident} to {topic}: {error.str()}", next_step=step)
 
     def _on_error(self, error: KafkaError) -> None:
-        structlog.get_logger().bind(logger=self._workload).warning("The Kafka client reports", error=error.str())
+        logger_for(self._workload).warning("The Kafka client reports", error=error.str())

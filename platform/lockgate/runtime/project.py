@@ -1,4 +1,4 @@
-"""Finding a project's handlers: the root on `sys.path`, `services.<folder>.handlers`, and the Service in it."""
+"""Finding what a process needs of its project: the root, a workload's settings, a service's handlers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 import traceback
 from pathlib import Path
 
+from lockgate.connection import Settings, settings_for
 from lockgate.contracts.model import Contracts
 from lockgate.contracts.model import Service as DeclaredService
-from lockgate.errors import HandlerError, UsageError
+from lockgate.errors import HandlerError, SettingsError, UsageError
 from lockgate.runtime.service import Service
 
-__all__ = ["find_root", "load_service"]
+__all__ = ["find_root", "identity", "load_service"]
 
 
 def find_root(directory: Path | None = None) -> Path:
@@ -33,6 +34,17 @@ def find_root(directory: Path | None = None) -> Path:
         f"no Lockgate project here: neither {here} nor a folder above it has schemas/*/domain.yaml",
         next_step="go to the project, or name it with -C DIR",
     )
+
+
+def identity(workload: str, root: Path) -> Settings:
+    """Return a workload's settings; raise SettingsError where they are another principal's."""
+    settings = settings_for(workload, root)
+    if settings.username not in (None, workload):
+        raise SettingsError(
+            f"the settings are those of {settings.username}, but {workload} is a principal of its own",
+            next_step=f"set LOCKGATE_USERNAME and the password of {workload}, or unset the LOCKGATE_… variables",
+        )
+    return settings
 
 
 def load_service(contracts: Contracts, declared: DeclaredService) -> Service:

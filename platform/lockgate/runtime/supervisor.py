@@ -7,25 +7,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
-import structlog
-
+from lockgate.connection import credentials_directory, read_env_file
 from lockgate.contracts.model import Contracts, Service, Workload
-from lockgate.errors import UsageError
+from lockgate.errors import SettingsError, UsageError
+from lockgate.runtime.logs import logger_for
 
 __all__ = ["run_service"]
 
 _POLL = 0.1
+_INTERRUPTED = 130
 _IDENTITY = ("LOCKGATE_USERNAME", "LOCKGATE_PASSWORD", "LOCKGATE_PASSWORD_FILE")
 
 
 def run_service(contracts: Contracts, service: Service, *, grace: float) -> int:
-    """Run every consuming workload of a service until a signal; return the exit code: 0, or 2 where a child failed.
+    """Run every consuming workload of a service until a signal; return the exit code.
 
-    The first SIGINT or SIGTERM lets the children finish what they have in hand, the second one ends them. One that
-    ends by itself takes the others along: half a service is an outage that nobody notices.
+    It is 0 after an orderly stop, 2 where a child failed, 130 after a second signal. The first SIGINT or SIGTERM lets
+    the children finish what they have in hand, the second one ends them. One that ends by itself takes the others
+    along: half a service is an outage that nobody notices. Children notice the loss of this process themselves.
     """
     workloads = [workload for workload in service.workloads if workload.consumes]
     if not workloads:
@@ -34,29 +36,55 @@ def run_service(contracts: Contracts, service: Service, *, grace: float) -> int:
             next_step=f"run it as such, for example `python -m services.{service.folder}`",
         )
     if len(workloads) > 1 and any(name in os.environ for name in _IDENTITY):
-        raise UsageError(
+        raise SettingsError(
             f"the LOCKGATE_… variables hold one identity, but {service.name} has {len(workloads)} workloads",
             next_step="run each with `lockgate run --workload NAME` and its own credentials",
         )
-    return _Family(contracts, workloads, grace).run()
+    # all of them before the first child is started: a mistake leaves nothing half running
+    environments = {workload.name: _environment(contracts, workload, os.environ) for workload in workloads}
+    return _Family(contracts, workloads, environments, grace).run()
+
+
+def _environment(contracts: Contracts, workload: Workload, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a child's environment: this one's, and of all credentials its own only."""
+    if "LOCKGATE_BOOTSTRAP_SERVERS" in environ:
+        return dict(environ)
+    file = credentials_directory(contracts.root, environ) / f"{workload.name}.env"
+    if not file.is_file():
+        raise SettingsError(
+            f"no settings for {workload.name}: LOCKGATE_BOOTSTRAP_SERVERS is not set, and there is no {file}",
+            next_step="run `lockgate up` for a local stack, or set the LOCKGATE_… variables",
+        )
+    return read_env_file(file) | dict(environ)
 
 
 class _Family:
-    def __init__(self, contracts: Contracts, workloads: Sequence[Workload], grace: float) -> None:
+    """Start, watch and stop the children."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        workloads: Sequence[Workload],
+        environments: Mapping[str, Mapping[str, str]],
+        grace: float,
+    ) -> None:
         self._contracts = contracts
         self._workloads = workloads
+        self._environments = environments
         self._grace = grace
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._signals = 0
-        self._log = structlog.get_logger().bind(logger="supervisor")
+        self._log = logger_for(workloads[0].service)
 
     def run(self) -> int:
+        """Run until a signal, or until a child ends; leave none behind."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._signalled)
         failed = False
         try:
             for workload in self._workloads:
-                self._children[workload.name] = self._start(workload)
+                if not self._signals:
+                    self._children[workload.name] = self._start(workload)
             while not self._signals and not failed:
                 time.sleep(_POLL)
                 for name, child in self._children.items():
@@ -66,29 +94,32 @@ class _Family:
                         failed = True
         finally:
             unclean = self._end()
+        if self._signals > 1:
+            return _INTERRUPTED
         return 2 if failed or unclean else 0
 
     def _start(self, workload: Workload) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "lockgate", "-C", str(self._contracts.root), "run", "--workload"]
         # a session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once
         return subprocess.Popen(
-            [*command, "--parent", str(os.getpid()), workload.name], start_new_session=True, stdin=subprocess.DEVNULL
+            [*command, "--parent", str(os.getpid()), workload.name],
+            env=self._environments[workload.name],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
         )
 
     def _end(self) -> bool:
-        """Stop all children; return whether one of them had to be killed or failed."""
+        """Stop all children; return whether one of them failed or had to be killed."""
         for child in self._children.values():
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-        seen = self._signals
-        deadline = time.monotonic() + self._grace + 2  # they keep the grace period themselves
+            child.terminate()  # nothing happens where it has ended
+        deadline = time.monotonic() + self._grace + 2  # they keep to the grace period themselves
         while any(child.poll() is None for child in self._children.values()):
-            if time.monotonic() > deadline or self._signals > max(seen, 1):
+            if time.monotonic() > deadline or self._signals > 1:
                 for child in self._children.values():
-                    if child.poll() is None:
-                        child.kill()
+                    child.kill()
             time.sleep(_POLL / 2)
-        return any(child.returncode != 0 for child in self._children.values())
+        # one that was still starting has no handler for SIGTERM yet, and nothing in hand either
+        return any(child.returncode not in (0, -signal.SIGTERM) for child in self._children.values())
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the interpreter's signature
         self._signals += 1

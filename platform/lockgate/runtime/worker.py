@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 
-import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Producer as KafkaProducer
 
-from lockgate.connection import settings_for
+from lockgate.connection import Settings
+from lockgate.contracts import names
 from lockgate.contracts.derive import consumer_topics
 from lockgate.contracts.model import Contracts, Workload
-from lockgate.errors import HandlerError, RegistryUnavailable, UsageError
+from lockgate.errors import (
+    ClusterDenied,
+    ClusterUnavailable,
+    LockgateError,
+    RegistryUnavailable,
+    SettingsError,
+    UsageError,
+)
 from lockgate.registry import Registry
 from lockgate.runtime.clients import connect_consumer, connect_producer, trouble_of
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal
+from lockgate.runtime.logs import logger_for
 from lockgate.runtime.loop import Loop
 from lockgate.runtime.patience import Patience
-from lockgate.runtime.project import load_service
+from lockgate.runtime.project import identity, load_service
 from lockgate.runtime.publisher import Publisher
 from lockgate.runtime.reader import Reader
 from lockgate.runtime.service import Service
@@ -30,14 +43,19 @@ from lockgate.runtime.signals import Stop
 
 __all__ = ["run_workload", "stop_with_parent"]
 
-_REGISTRY_PATIENCE = 60.0
-"""Seconds that a registry may take to answer at start."""
+_START_PATIENCE = 60.0
+"""Seconds that brokers and registry may take to answer at the start; later on, no outage ends the process."""
+_RIGHTS_PATIENCE = 30.0
+"""Seconds until a refusal is believed: a right that was just granted is not on every broker at once."""
+_LOGIN_PATIENCE = 10.0
+_ANSWER = 2.0
+_Client = TypeVar("_Client", Consumer, KafkaProducer)
 
 
 def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, service: Service | None = None) -> None:
     """Consume until the stop; `service` is found in the project where it is not given.
 
-    Raise UsageError, HandlerError, SettingsError, ClusterDenied, RegistryError: nothing is lost by any of them.
+    Raise UsageError, HandlerError, SettingsError, ClusterError or RegistryError: nothing is lost by any of them.
     """
     domain = contracts.source_of(workload)
     declared = contracts.service(workload.service)
@@ -47,64 +65,151 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             next_step=f"run it as such, for example `python -m services.{declared.folder}`",
         )
     table = dispatch_table(contracts, workload, service or load_service(contracts, declared))
-    settings = settings_for(workload.name, contracts.root)
-    if settings.username is not None and settings.username != workload.name:
-        raise HandlerError(
-            f"the settings are those of {settings.username}, but {workload.name} is a principal of its own",
-            next_step=f"set LOCKGATE_USERNAME and the password of {workload.name}, or none of the LOCKGATE_… variables",
-        )
-    log = structlog.get_logger().bind(logger=workload.name)
-    patience = Patience()
-    intake: Intake | None = None
-
-    def on_error(error: KafkaError) -> None:
-        """Note what the client libraries report; a refused login counts only until the group has been joined."""
-        trouble = trouble_of(error, workload.name, "reach the cluster")
-        if trouble is not None and trouble[0] == "login" and not (intake is not None and intake.joined):
-            patience.trouble(*trouble)
-        log.warning("The Kafka client reports", error=error.str())
-
+    settings = identity(workload.name, contracts.root)
+    patience = Patience(_RIGHTS_PATIENCE)
+    login = _Login(workload.name, contracts.root, settings, patience)
     folder = os.environ.get("LOCKGATE_JOURNAL")
+    log = logger_for(workload.name, group=workload.name)
+
     with Registry(settings) as registry:
         encoder = EventEncoder(contracts, workload, registry)
-        _look_up(encoder, workload, stop)
         intake = Intake(
             workload.name,
-            lambda on_commit: connect_consumer(settings, workload.name, on_error, on_commit),
+            lambda on_commit: login.watch(connect_consumer(settings, workload.name, login.on_error, on_commit)),
             patience,
+        )
+        publisher = Publisher(
+            lambda: login.watch(connect_producer(settings, workload.name, login.on_error)),
+            workload.name,
+            domain.topic.name,
         )
         loop = Loop(
             workload,
             domain,
             table,
             intake=intake,
-            publisher=Publisher(
-                lambda: connect_producer(settings, workload.name, on_error), workload.name, domain.topic.name
-            ),
+            publisher=publisher,
             reader=Reader(registry, domain, workload.consumes),
             encoder=encoder,
             patience=patience,
             stop=stop,
             journal=Journal(Path(folder), workload.name) if folder else None,
         )
-        topics = consumer_topics(contracts, workload)
-        log.info("Started", group=workload.name, pid=os.getpid(), topics=" ".join(topics))
+        start = _Start(workload, intake, patience, stop, log)
+        start.look_up(encoder)
+        topics = start.topics(contracts)
+        login.trusted = True
+        log.info("Started", pid=os.getpid(), topics=" ".join(topics))
+        gc.collect()
+        gc.freeze()  # what exists now lives as long as the process; collections need not look at it again
         loop.run(topics)
 
 
-def _look_up(encoder: EventEncoder, workload: Workload, stop: Stop) -> None:
-    """Look up what may be published; bear with a registry that is still starting."""
-    deadline = time.monotonic() + _REGISTRY_PATIENCE
-    while not stop.requested:
-        try:
-            encoder.look_up()
-        except RegistryUnavailable as error:
-            if time.monotonic() > deadline:
-                raise
-            structlog.get_logger().bind(logger=workload.name).warning("Waiting for the registry", why=str(error))
-            stop.wait(1.0)
-        else:
+class _Login:
+    """Watch what the clients report; take up a changed password, and believe a refused login only at the start.
+
+    Later on a refusal ends nothing: connections that exist live on, and a password that is rotated is taken up here.
+    """
+
+    def __init__(self, workload: str, root: Path, settings: Settings, patience: Patience) -> None:
+        self._workload = workload
+        self._root = root
+        self._password = settings.password
+        self._patience = patience
+        self._clients: list[Consumer | KafkaProducer] = []
+        self._log = logger_for(workload, group=workload)
+        self.trusted = False
+        """Whether the brokers have taken the login once."""
+
+    def watch(self, client: _Client) -> _Client:
+        """Keep a client's credentials up to date."""
+        self._clients.append(client)
+        return client
+
+    def on_error(self, error: KafkaError) -> None:
+        """Take note of an error that concerns a client as a whole."""
+        self._log.warning("The Kafka client reports", error=error.str())
+        trouble = trouble_of(error, self._workload, "reach the cluster")
+        if trouble is None or trouble[0] != "login":
             return
+        if not self.trusted:
+            self._patience.trouble(*trouble, seconds=_LOGIN_PATIENCE)
+        try:
+            settings = identity(self._workload, self._root)
+        except SettingsError as mistake:  # a password file that is being replaced
+            self._log.warning("The settings cannot be read", why=mistake.message)
+            return
+        if settings.username is not None and settings.password not in (None, self._password):
+            self._password = settings.password
+            for client in self._clients:
+                client.set_sasl_credentials(settings.username, settings.password or "")
+            self._log.info("The password has changed; the new one is used")
+
+
+class _Start:
+    """Wait, within reason, for what a workload needs before it can begin."""
+
+    def __init__(self, workload: Workload, intake: Intake, patience: Patience, stop: Stop, log: Any) -> None:
+        self._workload = workload
+        self._intake = intake
+        self._patience = patience
+        self._stop = stop
+        self._log = log
+        self._deadline = time.monotonic() + _START_PATIENCE
+
+    def look_up(self, encoder: EventEncoder) -> None:
+        """Look up the schemas that may be published."""
+        while not self._stop.requested:
+            try:
+                encoder.look_up()
+            except RegistryUnavailable as error:
+                self._wait("Waiting for the registry", error)
+            else:
+                return
+
+    def topics(self, contracts: Contracts) -> tuple[str, ...]:
+        """Return what to subscribe to, once all of it can be seen.
+
+        Retry tiers that the contract no longer lists belong to it as long as they exist: records may still be in them.
+        """
+        wanted = consumer_topics(contracts, self._workload)
+        while not self._stop.requested:
+            self._patience.check()
+            try:
+                visible = self._intake.visible_topics(_ANSWER)
+            except KafkaException as error:
+                reason = error.args[0]
+                unavailable = ClusterUnavailable(
+                    f"no broker answers {self._workload.name}: {reason.str()}",
+                    next_step="check LOCKGATE_BOOTSTRAP_SERVERS and LOCKGATE_CA_FILE; `lockgate status` (local stack)",
+                )
+                self._wait("Waiting for the brokers", unavailable)
+                continue
+            missing = [topic for topic in wanted if topic not in visible]
+            if not missing:
+                self._patience.over("topics")
+                return (*wanted, *self._former_tiers(wanted[0], len(wanted), visible))
+            denied = ClusterDenied(
+                f"{self._workload.name} cannot see {', '.join(missing)}: not there, or not granted",
+                next_step="`lockgate plan` shows what is missing, `lockgate apply` makes and grants it",
+            )
+            if self._patience.trouble("topics", denied):
+                self._log.warning("Waiting for topics", why=denied.message)
+            self._stop.wait(1.0)
+        return wanted
+
+    def _former_tiers(self, topic: str, first: int, visible: frozenset[str]) -> Iterator[str]:
+        for tier in count(first):
+            former = names.retry_topic(topic, self._workload.name, tier)
+            if former not in visible:
+                return
+            yield former
+
+    def _wait(self, doing: str, error: LockgateError) -> None:
+        if time.monotonic() > self._deadline:
+            raise error
+        self._log.warning(doing, why=error.message)
+        self._stop.wait(1.0)
 
 
 def stop_with_parent(stop: Stop, parent: int) -> None:
