@@ -88,9 +88,7 @@ class Fields:
                 report.add(file, self.line, f"missing field {path}{name}")
 
     @staticmethod
-    def pairs(
-        node: yaml.MappingNode, file: str, report: Report, path: str
-    ) -> Iterator[tuple[str, int, yaml.Node]]:
+    def pairs(node: yaml.MappingNode, file: str, report: Report, path: str) -> Iterator[tuple[str, int, yaml.Node]]:
         """Yield name, line and value of each field; report names that are no text or stand there twice."""
         seen: dict[str, int] = {}
         for key, value in node.value:

@@ -120,9 +120,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
     )
 
 
-def _topic(
-    fields: Fields, file: str, report: Report
-) -> tuple[At[str] | None, int | None, int | None, int | None]:
+def _topic(fields: Fields, file: str, report: Report) -> tuple[At[str] | None, int | None, int | None, int | None]:
     node = fields.mapping("topic")
     if node is None:
         return None, None, None, None

@@ -14,7 +14,7 @@ __all__ = ["Lines", "parse_json"]
 _BLANK = " \t\r\n"
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     pass
 
 
@@ -25,7 +25,7 @@ def parse_json(text: str, file: str, report: Report) -> Any:
     except json.JSONDecodeError as error:
         report.add(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})")
         return None
-    except _Refused as error:
+    except _RefusedError as error:
         report.add(file, Lines(text).duplicate or _line_of_text(text, error.args[1]), error.args[0])
         return None
     except RecursionError:
@@ -41,12 +41,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for index, name in enumerate(names) if name in names[:index])
-        raise _Refused(f'"{twice}" stands in one object twice', f'"{twice}"')
+        raise _RefusedError(f'"{twice}" stands in one object twice', f'"{twice}"')
     return found
 
 
 def _no_constant(constant: str) -> Any:
-    raise _Refused(f"{constant} is no JSON", constant)
+    raise _RefusedError(f"{constant} is no JSON", constant)
 
 
 def _line_of_text(text: str, part: str) -> int:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 __all__ = [
     "MAX_NAME_LENGTH",
-    "RESERVED_INFIXES",
+    "MAX_PRINCIPAL_LENGTH",
+    "MAX_SUBJECT_LENGTH",
+    "RESERVED_PARTS",
+    "RESERVED_PRINCIPALS",
     "dead_letter_topic",
+    "folded",
+    "longest_topic",
     "reader_principal",
     "replayer_principal",
     "retry_topic",
@@ -16,8 +21,17 @@ __all__ = [
 MAX_NAME_LENGTH = 249
 """Kafka's limit for a topic's name, derived suffixes included (`Topic.MAX_NAME_LENGTH`)."""
 
-RESERVED_INFIXES = (".retry.", ".dlq.", ".ledger.")
-"""What no domain topic's name may contain, because derived names do."""
+MAX_PRINCIPAL_LENGTH = 200
+"""Ours: `credentials/<principal>.properties` must be a legal file name (255 bytes) while it is being replaced, too."""
+
+MAX_SUBJECT_LENGTH = 512
+"""The registry's limit (a column of its database)."""
+
+RESERVED_PARTS = frozenset({"retry", "dlq", "ledger", "parked"})
+"""What no part (between dots) of a topic's or a workload's name may be, because derived names have it."""
+
+RESERVED_PRINCIPALS = frozenset({"admin", "ci", "anonymous", "registry-reader"})
+"""Identities of the platform itself, lower case; so are the brokers, `kafka-1` and so on."""
 
 
 def retry_topic(topic: str, workload: str, tier: int) -> str:
@@ -28,6 +42,16 @@ def retry_topic(topic: str, workload: str, tier: int) -> str:
 def dead_letter_topic(topic: str, workload: str) -> str:
     """Return the name of the dead-letter topic of one workload for one topic."""
     return f"{topic}.dlq.{workload}"
+
+
+def longest_topic(topic: str, workload: str) -> str:
+    """Return the longest name that any workload's contract can derive from it: that of its parking lane."""
+    return f"{topic}.retry.{workload}.parked"
+
+
+def folded(name: str) -> str:
+    """Return what is left of a name in metrics: Kafka folds `.` and `_`, Prometheus `-` too, people the case."""
+    return name.lower().replace(".", "_").replace("-", "_")
 
 
 def subject(topic: str, event_type: str) -> str:

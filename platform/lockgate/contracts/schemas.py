@@ -84,7 +84,9 @@ def read_schema(path: Path, folder: str, file: str, report: Report) -> SchemaFil
         report.add(file, line, f"{name} {said}, but lies in schemas/{folder}", f'write "namespace": "{folder}"')
         return found
     if name != found.stem:
-        report.add(file, found.lines.of("/name"), f"defines {name}", f"the type must be called {found.stem}, as the file")
+        report.add(
+            file, found.lines.of("/name"), f"defines {name}", f"the type must be called {found.stem}, as the file"
+        )
         return found
     return attrs.evolve(
         found,
@@ -171,7 +173,10 @@ def check_references(schemas: Mapping[str, SchemaFile], report: Report) -> None:
                 targets.setdefault(name, path)
             else:
                 report.add(
-                    schema.file, schema.lines.of(path), f"refers to {name}, which does not exist", _hint(name, inside, schemas)
+                    schema.file,
+                    schema.lines.of(path),
+                    f"refers to {name}, which does not exist",
+                    _hint(name, inside, schemas),
                 )
     _check_cycles(schemas, edges, report)
 

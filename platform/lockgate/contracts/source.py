@@ -73,12 +73,14 @@ def compose(text: str, file: str, report: Report) -> yaml.MappingNode | None:
 
 def _has_alias(text: str, file: str, report: Report) -> bool:
     for event in yaml.parse(text, Loader=_Loader):
-        if getattr(event, "anchor", None) is not None:
+        anchor = getattr(event, "anchor", None)  # only events of nodes have one
+        if anchor is not None:
             mark = "*" if isinstance(event, yaml.AliasEvent) else "&"
+            line = event.start_mark.line + 1 if event.start_mark else 1
             report.add(
                 file,
-                event.start_mark.line + 1,
-                f"`{mark}{event.anchor}`: YAML anchors and aliases are not accepted",
+                line,
+                f"`{mark}{anchor}`: YAML anchors and aliases are not accepted",
                 "write the value out where it is used",
             )
             return True
