@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
+import string
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from lockgate import records
+from lockgate.avro.codec import Encoder
 from lockgate.connection import Settings, credentials_directory, settings_for
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts
@@ -20,6 +28,11 @@ from lockgate.governance.codegen import generate
 from lockgate.local.stack import Stack
 from lockgate.provisioning.apply import apply
 from lockgate.provisioning.plan import make_plan
+from lockgate.records import Coordinates, Headers
+from lockgate.registry import Registry
+
+PATIENCE = 60.0
+"""Seconds after which a test stops waiting for what should have happened long ago."""
 
 
 def quiet(_: object, *__: object) -> None:
@@ -122,6 +135,202 @@ class World:
     def settings(self, principal: str) -> Settings:
         return self.stack.settings(principal, self.root)
 
+    def write_handlers(self, text: str) -> None:
+        """Write the handlers of the workers' service; `$a` and `$b` are the domains, `$work` and `$sink` workloads."""
+        names = {"a": self.source_topic, "b": self.result_topic, "work": self.worker, "sink": self.sink}
+        body = string.Template(textwrap.dedent(text).lstrip()).substitute(names)
+        head = (
+            "from lockgate import Context, Reject, Service, Tombstone\n"
+            f"from schemas import {self.source_topic} as a, {self.result_topic} as b\n"
+            f"\nservice = Service({self.sink!r})\n\n"
+        )
+        (self.root / "services" / "work" / "handlers.py").write_text(head + body, encoding="utf-8")
+
+    def schema_id(self, event_type: str) -> int:
+        """Return the id of the contracts' version of an event type: `Made`, `Gone`, `Sent`."""
+        full_name = self._full_name(event_type)
+        topic = self.contracts.domain_of(full_name).topic.name
+        with Registry(self.settings("ci")) as registry:
+            found = registry.find(f"{topic}-{full_name}", self.contracts.events[full_name].schema)
+        assert found is not None
+        return found.schema_id
+
+    def encode(self, event_type: str, datum: Mapping[str, Any]) -> bytes:
+        """Return a valid value of an event type, framed."""
+        schema = self.contracts.events[self._full_name(event_type)].schema
+        return records.frame(self.schema_id(event_type), Encoder(schema).encode(datum))
+
+    def produce(self, raw: Iterable[Raw], topic: str | None = None, *, principal: str | None = None) -> list[Raw]:
+        """Write records byte for byte, each after the one before it is acknowledged to be; return them with offsets."""
+        config = self.settings(principal or self.writer).client_config()
+        # compressed, so that what the brokers count is less than what the client does
+        config |= {"compression.type": "zstd", "message.max.bytes": 64 * 1024 * 1024, "linger.ms": 1}
+        producer = Producer(config | {"enable.idempotence": True, "acks": "all"})
+        offsets: dict[int, int] = {}
+        written = list(raw)
+        for index, record in enumerate(written):
+
+            def done(error: KafkaError | None, message: Message, index: int = index) -> None:
+                assert error is None, error
+                offsets[index] = message.offset() or 0
+
+            producer.produce(
+                topic or self.source_topic,
+                record.value,
+                record.key,
+                record.partition,
+                on_delivery=done,
+                timestamp=record.timestamp,
+                headers=list(record.headers),
+            )
+        assert producer.flush(30) == 0
+        return [attrs.evolve(record, offset=offsets[index]) for index, record in enumerate(written)]
+
+    def read(self, topic: str) -> list[Message]:
+        """Return every record of a topic, by partition and offset, as the administrator sees it."""
+        config = self.stack.settings("admin").client_config()
+        config |= {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
+        consumer = Consumer(config | {"isolation.level": "read_committed", "auto.offset.reset": "earliest"})
+        found: list[Message] = []
+        try:
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+            open_ = set(partitions)
+            deadline = time.monotonic() + PATIENCE
+            while open_:
+                assert time.monotonic() < deadline, f"{topic} did not come to its end"
+                for message in consumer.consume(1000, 0.2):
+                    error = message.error()
+                    if error is None:
+                        found.append(message)
+                    else:
+                        assert error.code() == KafkaError._PARTITION_EOF, error
+                        open_.discard(message.partition())
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda message: (message.partition(), message.offset()))
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return what a group has committed of a topic, by partition; partitions without a commit are left out."""
+        consumer = Consumer(self.stack.settings("admin").client_config() | {"group.id": group})
+        try:
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            answer = consumer.committed([TopicPartition(topic, partition) for partition in partitions], 10)
+        finally:
+            consumer.close()
+        return {entry.partition: entry.offset for entry in answer if entry.offset >= 0}
+
+    @property
+    def journal(self) -> Path:
+        """Return the folder that the world's processes note outcomes in."""
+        return self.root / "journal"
+
+    def outcomes(self, workload: str | None = None) -> list[dict[str, Any]]:
+        """Return the journal of all processes of a workload (the worker where none is named), in order of time."""
+        files = self.journal.glob(f"{workload or self.worker}-*.jsonl")
+        lines = [json.loads(text) for file in files for text in file.read_text(encoding="utf-8").splitlines()]
+        return sorted(lines, key=lambda line: int(line["at"]))
+
+    @contextmanager
+    def running(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Running]:
+        """Run `lockgate run …` (the worker where nothing is said) as a child process, and kill what is left of it."""
+        command = [sys.executable, "-m", "lockgate", "run", *(arguments or ("--workload", self.worker))]
+        log = self.root / f"run-{secrets.token_hex(3)}.log"
+        extra = {"LOCKGATE_JOURNAL": str(self.journal), "LOCKGATE_LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"}
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                command,
+                cwd=self.root,
+                env=self.stack.environ | extra | dict(environ or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+            )
+        try:
+            yield Running(process, log)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def _full_name(self, event_type: str) -> str:
+        (found,) = (name for name in self.contracts.events if name.endswith(f".{event_type}"))
+        return found
+
+
+@attrs.frozen
+class Raw:
+    """Describe a record byte for byte."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+    partition: int = 0
+    timestamp: int = 0
+    """Milliseconds since the epoch; 0 stands for now."""
+    offset: int = -1
+
+    def at(self, topic: str) -> Coordinates:
+        return Coordinates(topic, self.partition, self.offset)
+
+
+@attrs.frozen
+class Running:
+    """Hold a child process and what it has logged."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def until(self, happened: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+        """Wait for something; fail where the process ends before it, or it does not happen at all."""
+        eventually(lambda: happened() or self.process.poll() is not None, what, patience, lambda: self.text)
+        assert happened(), f"the process ended before {what}:\n{self.text}"
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, patience: float = PATIENCE) -> int:
+        """Wait for the end and return the exit code."""
+        eventually(lambda: self.process.poll() is not None, "its end", patience, lambda: self.text)
+        return self.process.returncode
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        self.signal(signal.SIGTERM)
+        assert self.ended() == 0, self.text
+
+
+def eventually(
+    happened: Callable[[], object], what: str, patience: float = PATIENCE, why: Callable[[], str] = lambda: ""
+) -> None:
+    """Poll until something has happened; fail where it does not."""
+    deadline = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {patience:g} s for {what}\n{why()}"
+        time.sleep(0.05)
+
+
+def envelope_of(message: Message) -> records.Envelope:
+    """Return the envelope of a record in a retry or dead-letter topic."""
+    envelope = records.Envelope.read(headers_of(message))
+    assert envelope is not None
+    return envelope
+
+
+def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """Return a record's headers; the client's stubs leave open in which form it gives them."""
+    headers: Any = message.headers()
+    return list(headers or ())
+
+
+def bytes_of(messages: Sequence[Message]) -> list[tuple[bytes | None, bytes | None]]:
+    """Return key and value of records."""
+    return [(message.key(), message.value()) for message in messages]
+
 
 def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partitions: int = 3) -> None:
     """Write a project's files, the generated event classes aside."""
@@ -147,7 +356,13 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
             writers: [{name}-work.a]
             """,
         f"schemas/{a}/Made.avsc": json.dumps(
-            _record(a, "Made", size="int", colour={"type": "enum", "name": "Colour", "symbols": ["RED", "GREEN"]})
+            _record(
+                a,
+                "Made",
+                _NOTE,
+                size="int",
+                colour={"type": "enum", "name": "Colour", "symbols": ["RED", "GREEN"]},
+            )
         ),
         f"schemas/{a}/Gone.avsc": json.dumps(_record(a, "Gone", reason=["null", "string"])),
         f"schemas/{b}/Sent.avsc": json.dumps(_record(b, "Sent", origin="string")),
@@ -185,7 +400,10 @@ def make_world(stack: SharedStack, tmp_path: Path, *, retry: str = "[300ms, 600m
     return World(name, root, stack, contracts)
 
 
-def _record(namespace: str, name: str, **fields: object) -> dict[str, object]:
+_NOTE = {"name": "note", "type": ["null", "string"], "default": None, "doc": "A note."}
+
+
+def _record(namespace: str, name: str, *last: object, **fields: object) -> dict[str, object]:
     return {
         "type": "record",
         "name": name,
@@ -194,5 +412,6 @@ def _record(namespace: str, name: str, **fields: object) -> dict[str, object]:
         "fields": [
             {"name": "item_id", "type": "string", "doc": "The item."},
             *({"name": field, "type": kind, "doc": f"Its {field}."} for field, kind in fields.items()),
+            *last,
         ],
     }
