@@ -20,7 +20,7 @@ import httpx
 from lockgate.errors import StackError
 from lockgate.local.lock import Artifact, locked
 
-__all__ = ["Cache", "Fetched", "cache_directory"]
+__all__ = ["Cache", "Fetched", "cache_directory", "silent"]
 
 Fetched = Callable[[int, int], None]
 """Told while files are fetched: bytes that are there, bytes in all."""
@@ -42,6 +42,10 @@ def cache_directory(environ: Mapping[str, str] | None = None) -> Path:
     return home / "Library/Caches/lockgate" if sys.platform == "darwin" else home / ".cache/lockgate"
 
 
+def silent(*_: object) -> None:
+    """Take progress and say nothing."""
+
+
 class Cache:
     """Hold the locked files on this machine.
 
@@ -54,13 +58,13 @@ class Cache:
         self._artifacts = locked() if artifacts is None else tuple(artifacts)
         self._seals = directory / "seals.json"
 
-    def fill(self, progress: Callable[[str], None], fetched: Fetched = lambda done, total: None) -> None:
+    def fill(self, progress: Callable[[str], None], fetched: Fetched = silent) -> None:
         """Fetch what is missing and repair what is damaged; do nothing, offline, where all is there.
 
         `progress` gets a line for each thing done. Raise StackError where a file cannot be fetched or is not the one
         that the lock file names.
         """
-        with self._locked(progress):
+        with self.locked(progress):
             missing = self._missing(progress)
             if missing:
                 self._fetch(missing, progress, fetched)
@@ -208,7 +212,7 @@ class Cache:
                     raise StackError(
                         f"{url} is not the file that jars.lock names: its SHA-256 is {digest.hexdigest()}, "
                         f"not {artifact.sha256}",
-                        next_step="a proxy or mirror may answer in Maven Central's place; LOCKGATE_MAVEN_URL names another",
+                        next_step="something answers in Maven Central's place; name a mirror with LOCKGATE_MAVEN_URL",
                     )
                 draft.replace(file)
                 return
@@ -241,14 +245,17 @@ class Cache:
             progress(f"the cache was damaged: {folder} is not what was unpacked there; unpacking it again")
             shutil.rmtree(folder)
         if not archive.exists():
-            self._fetch([self._archive], progress, lambda done, total: None)
+            self._fetch([self._archive], progress, silent)
         progress(f"unpacking {archive.name}")
         draft = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
         try:
             with tarfile.open(archive) as packed:
                 # The checksum vouches for the archive; the filter came with 3.11.4, and later versions ask for it.
-                packed.extractall(draft, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+                if hasattr(tarfile, "data_filter"):
+                    packed.extractall(draft, filter="data")
+                else:
+                    packed.extractall(draft)  # noqa: S202  # see above
             seals = {
                 str(file.relative_to(draft)): [*(_seal(file) or ()), _sha256(file)]
                 for file in sorted(draft.rglob("*"))
@@ -275,7 +282,8 @@ class Cache:
         return bool(seals)
 
     @contextmanager
-    def _locked(self, progress: Callable[[str], None]) -> Iterator[None]:
+    def locked(self, progress: Callable[[str], None]) -> Iterator[None]:
+        """Keep other processes from changing the cache while the block runs."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             handle = (self.directory / "lock").open("w")

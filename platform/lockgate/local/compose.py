@@ -100,7 +100,7 @@ def embed(program: Program, programs: tuple[Program, ...], root: Path, home: Pat
 
     def local(value: str) -> str:
         for target, source in paths:
-            value = re.sub(rf"(?<![\w./-]){re.escape(target)}(?=$|[/,;])", lambda _, to=source: to, value)
+            value = re.sub(rf"(?<![\w./-]){re.escape(target)}(?=$|[/,;])", source.replace("\\", r"\\"), value)
         return host.sub("localhost", value).replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # taken away, not bound to
 
     environment = {name: local(value) for name, value in program.environment.items()}

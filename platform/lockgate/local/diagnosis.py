@@ -12,7 +12,7 @@ from lockgate.local.cache import Cache
 from lockgate.local.compose import Program
 from lockgate.local.processes import holder_of
 
-__all__ = ["explain", "refuse_taken_ports", "tail"]
+__all__ = ["explain", "last_words", "refuse_taken_ports"]
 
 _HOME_MARK = "-Dlockgate.home="
 _BROKEN_CLASSES = re.compile(
@@ -53,7 +53,7 @@ def refuse_taken_ports(programs: Iterable[Program], home: Path) -> None:
 
 def explain(program: Program, log: Path, cache: Cache) -> StackError:
     """Return the error that says why a program died, from its log and the cache."""
-    text = tail(log)
+    text = _tail(log)
     if "No space left on device" in text:
         return StackError(
             f"{program.name} died: the disk is full ({log.parent.parent})",
@@ -73,13 +73,18 @@ def explain(program: Program, log: Path, cache: Cache) -> StackError:
                 f"{program.name} died: the cache was damaged ({', '.join(damaged)})",
                 next_step="`lockgate up` again fetches what is missing",
             )
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    words = last_words(log) or "it said nothing"
+    return StackError(f"{program.name} died: {words}", next_step=f"its log is {log}")
+
+
+def last_words(log: Path) -> str:
+    """Return the last line of a log that blames something, else its last line; one line, bounded, maybe empty."""
+    lines = [line.strip() for line in _tail(log).splitlines() if line.strip()]
     blame = next((line for line in reversed(lines) if _BLAME.search(line) and not line.startswith("at ")), None)
-    last = blame or (lines[-1] if lines else "it said nothing")
-    return StackError(f"{program.name} died: {last[:300]}", next_step=f"its log is {log}")
+    return (blame or (lines[-1] if lines else ""))[:300]
 
 
-def tail(log: Path, size: int = 64 << 10) -> str:
+def _tail(log: Path, size: int = 64 << 10) -> str:
     """Return the last bytes of a log as text; empty where there is none."""
     try:
         with log.open("rb") as handle:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
-import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lockgate.connection import write_private
 from lockgate.errors import StackError
 
-__all__ = ["Identities"]
+__all__ = ["ADMIN", "Identities"]
 
 ADMIN = "admin"
 REGISTRY_ROLES = {"registry-reader": "sr-readonly", "ci": "sr-developer"}
@@ -66,12 +65,6 @@ class Identities:
             write_private(file, secrets.token_urlsafe(32))
         return file.read_text(encoding="utf-8").strip()
 
-    def hand_over(self, owner: int) -> None:
-        """Give what the containers' programs must read to their user id; only root may do that."""
-        for folder in (self._certificates, self._users.parent):
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, owner, -1)
-
     def _prepare_users(self) -> bool:
         lines = ["quarkus.security.users.embedded.algorithm=digest-sha-512"]
         for name, role in REGISTRY_ROLES.items():
@@ -95,10 +88,11 @@ class Identities:
                 write_private(folder / "keystore.pem", key + certificate)
                 write_private(folder / "ca.pem", authority.certificate)
                 made = True
-        for name, host in ((registry, registry), (ADMIN, None)):
+        others: list[tuple[str, str | None]] = [(registry, registry), (ADMIN, None)]
+        for name, at in others:
             folder = self._certificates / name
             if authority.made or _expires_soon(folder / "certificate.pem"):
-                certificate, key = authority.issue(name, host)
+                certificate, key = authority.issue(name, at)
                 write_private(folder / "certificate.pem", certificate)
                 write_private(folder / "key.pem", key)
                 made = True

@@ -16,7 +16,7 @@ import psutil
 from lockgate.connection import write_private
 from lockgate.errors import StackError
 
-__all__ = ["Processes", "Running", "holder_of", "leftovers"]
+__all__ = ["Processes", "Running", "end", "holder_of", "is_alive", "leftovers"]
 
 _CLOCK = 2.0
 """Seconds by which two readings of one process's start may differ."""
@@ -142,7 +142,8 @@ def holder_of(port: int) -> tuple[int, list[str]] | None:
     """Return (pid, command line) of the process that listens on a port, where this user may know."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            # an address is (host, port), or () where there is none
+            if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:2] == (port,) and connection.pid:
                 return connection.pid, psutil.Process(connection.pid).cmdline()
     return None
 

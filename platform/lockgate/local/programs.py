@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockgate.errors import StackError
@@ -53,9 +53,9 @@ def mark(home: Path) -> str:
     return f"-Dlockgate.home={home}"
 
 
-def digest(program: Program, arguments: list[str]) -> str:
-    """Return a short name for everything that a program is started with."""
-    text = json.dumps([sorted(program.environment.items()), arguments])
+def digest(program: Program, cache: Cache) -> str:
+    """Return a short name for everything that a program's behaviour comes from; how fast it starts is no part of it."""
+    text = json.dumps([program.name, cache.version(program.kind), sorted(program.environment.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -65,9 +65,9 @@ def environment(program: Program) -> dict[str, str]:
     return basics | dict(program.environment)
 
 
-def command(program: Program, cache: Cache, home: Path) -> list[str]:
-    """Return the command line that runs a program; it holds no secret."""
-    flags = [*_flags(program), mark(home), f"-Dlockgate.name={program.name}"]
+def command(program: Program, cache: Cache, home: Path, flags: Sequence[str] = ()) -> list[str]:
+    """Return the command line that runs a program, with further Java flags; it holds no secret."""
+    flags = [*_flags(program), *flags, mark(home), f"-Dlockgate.name={program.name}"]
     flags.append(f"-XX:ErrorFile={home / 'logs' / program.name}-crash.log")
     if program.kind == "registry":
         manager = "-Djava.util.logging.manager=org.jboss.logmanager.LogManager"
@@ -77,25 +77,25 @@ def command(program: Program, cache: Cache, home: Path) -> list[str]:
     return [str(java()), *flags, "-cp", _class_path(cache), "kafka.Kafka", str(config / "server.properties")]
 
 
-def set_up(program: Program, cache: Cache, home: Path) -> None:
+def set_up(program: Program, cache: Cache, home: Path, flags: Sequence[str] = ()) -> None:
     """Turn a broker's environment into server.properties and format its storage, with the image's own class.
 
     Nothing is done where the environment is the one of the last time and the storage is formatted.
     """
     config = _config(program, home)
     stamp = config / "stamp"
-    wanted = digest(program, [cache.version("kafka")])
+    wanted = digest(program, cache)
     formatted = Path(program.environment["KAFKA_LOG_DIRS"]) / "meta.properties"
     if formatted.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    run_wrapper(cache, config, environment(program))
+    run_wrapper(cache, config, environment(program), flags)
     stamp.write_text(wanted, encoding="utf-8")
 
 
-def run_wrapper(cache: Cache, config: Path, environ: Mapping[str, str], *, may_be_formatted: bool = True) -> str:
+def run_wrapper(cache: Cache, config: Path, environ: Mapping[str, str], flags: Sequence[str] = ()) -> None:
     """Run the image's set-up class on an environment; leave `server.properties` and `log4j2.yaml` in `config`.
 
-    Return what it printed. Raise StackError where it fails; storage that is formatted already is no failure.
+    Raise StackError where it fails; storage that is formatted already is no failure.
     """
     defaults, mounted = config / "default", config / "mounted"
     for folder in (defaults, mounted):
@@ -103,10 +103,20 @@ def run_wrapper(cache: Cache, config: Path, environ: Mapping[str, str], *, may_b
     (defaults / "server.properties").write_text("", encoding="utf-8")
     for name in ("log4j2.yaml", "tools-log4j2.yaml"):
         (defaults / name).write_text(_LOG4J, encoding="utf-8")
-    flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={defaults / 'log4j2.yaml'}"]
+    log = f"-Dlog4j2.configurationFile={defaults / 'log4j2.yaml'}"
     arguments = ["setup", "-D", str(defaults), "-M", str(mounted), "-F", str(config)]
     done = subprocess.run(
-        [str(java()), *flags, "-cp", _class_path(cache), _WRAPPER, *arguments],
+        [
+            str(java()),
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *flags,
+            log,
+            "-cp",
+            _class_path(cache),
+            _WRAPPER,
+            *arguments,
+        ],
         env=dict(environ),
         capture_output=True,
         text=True,
@@ -114,10 +124,9 @@ def run_wrapper(cache: Cache, config: Path, environ: Mapping[str, str], *, may_b
         timeout=120,
     )
     output = f"{done.stdout}\n{done.stderr}"
-    if done.returncode and not (may_be_formatted and "already formatted" in output):
+    if done.returncode and "already formatted" not in output:
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         raise StackError(f"{config.name}: the broker's set-up failed: {lines[-1] if lines else 'it said nothing'}")
-    return output
 
 
 def _config(program: Program, home: Path) -> Path:

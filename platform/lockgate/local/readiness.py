@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,29 @@ from confluent_kafka.admin import (
     AdminClient,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 
 from lockgate.errors import ClusterDenied, ClusterUnavailable, StackError
+from lockgate.local.compose import Program
+from lockgate.local.identities import ADMIN, Identities
 
-__all__ = ["admit", "is_admitted", "is_user", "mutual_tls", "registry_answers", "wait_for_brokers", "wait_until"]
+__all__ = [
+    "administrator",
+    "admit_administrator",
+    "is_admitted",
+    "mutual_tls",
+    "registry_answers",
+    "registry_url",
+    "wait_for_brokers",
+    "wait_until",
+]
+
+
+def _nothing() -> None:
+    return None
+
 
 _POLL = 0.1
 _SCRAM_ITERATIONS = 4096  # Kafka's minimum; passwords are 256 random bits, so more would only cost time
@@ -39,8 +57,28 @@ def mutual_tls(bootstrap: str, ca_file: Path, certificate: Path, key: Path) -> d
     }
 
 
-def wait_until(ready: Callable[[], bool], seconds: float, check: Callable[[], None], what: str) -> None:
-    """Poll until `ready`; `check` runs in between and raises where waiting is vain. Raise StackError after `seconds`."""
+def administrator(bootstrap: str, identities: Identities) -> dict[str, Any]:
+    """Return the librdkafka properties of the SCRAM user `admin`."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": ADMIN,
+        "sasl.password": identities.password(ADMIN),
+        "ssl.ca.location": str(identities.ca_file),
+    }
+
+
+def registry_url(registry: Program, host: str) -> str:
+    """Return the base of the registry's Confluent-compatible API."""
+    return f"https://{host}:{registry.environment['QUARKUS_HTTP_SSL_PORT']}/apis/ccompat/v7"
+
+
+def wait_until(ready: Callable[[], bool], seconds: float, what: str, check: Callable[[], None] = _nothing) -> None:
+    """Poll until `ready`; raise StackError after `seconds`.
+
+    `check` runs in between, and raises where waiting is vain: the process that is awaited has died.
+    """
     deadline = time.monotonic() + seconds
     while not ready():
         check()
@@ -57,18 +95,41 @@ def brokers_seen(client: AdminClient, timeout: float) -> set[int]:
         return set()
 
 
-def wait_for_brokers(client: AdminClient, wanted: set[int], seconds: float, check: Callable[[], None]) -> None:
-    """Wait until these brokers are registered and unfenced."""
+def wait_for_brokers(
+    client: AdminClient, wanted: set[int], seconds: float, check: Callable[[], None] = _nothing
+) -> None:
+    """Wait until the brokers with these ids are registered and unfenced."""
     names = ", ".join(f"broker {node}" for node in sorted(wanted))
-    wait_until(lambda: wanted <= brokers_seen(client, 1.0), seconds, check, names)
+    wait_until(lambda: wanted <= brokers_seen(client, 1.0), seconds, names, check)
+
+
+def admit_administrator(
+    client: AdminClient,
+    configs: Sequence[dict[str, Any]],
+    identities: Identities,
+    check: Callable[[], None] = _nothing,
+) -> None:
+    """Make the SCRAM user `admin` where it is missing, and wait until it may log in with each configuration."""
+    if not is_user(client, ADMIN):
+        admit(client, ADMIN, identities.password(ADMIN))
+    for config in configs:
+
+        def admitted(config: dict[str, Any] = config) -> bool:
+            try:
+                return is_admitted(config, 1.0)
+            except ClusterDenied:
+                # Not yet on this broker; or the secret was made anew while the data were kept.
+                admit(client, ADMIN, identities.password(ADMIN))
+                return False
+
+        wait_until(admitted, 30.0, f"{config['bootstrap.servers']}, asked by {ADMIN},", check)
 
 
 def admit(client: AdminClient, user: str, password: str) -> None:
     """Give a SCRAM user a password, through a connection that is trusted already."""
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
-    future = client.alter_user_scram_credentials(
-        [UserScramCredentialUpsertion(user, info, password.encode())], request_timeout=20
-    )[user]
+    asked: list[UserScramCredentialAlteration] = [UserScramCredentialUpsertion(user, info, password.encode())]
+    future = client.alter_user_scram_credentials(asked, request_timeout=20)[user]
     try:
         future.result(timeout=30)
     except KafkaException as error:
@@ -78,7 +139,8 @@ def admit(client: AdminClient, user: str, password: str) -> None:
 def is_user(client: AdminClient, user: str) -> bool:
     """Return whether the cluster knows a SCRAM user."""
     try:
-        client.describe_user_scram_credentials([user], request_timeout=20)[user].result(timeout=30)
+        asked: Any = client.describe_user_scram_credentials([user], request_timeout=20)  # a dict, for a list of names
+        asked[user].result(timeout=30)
     except KafkaException as error:
         if error.args[0].code() == KafkaError.RESOURCE_NOT_FOUND:
             return False
@@ -105,8 +167,6 @@ def is_admitted(config: dict[str, Any], timeout: float) -> bool:
 
 def registry_answers(url: str, ca_file: Path, user: str, password: str) -> bool:
     """Return whether the registry serves an authenticated request."""
-    import ssl  # beside its one use: the context is made once a question, which is not often
-
     try:
         context = ssl.create_default_context(cafile=str(ca_file))
         answer = httpx.get(f"{url}/subjects", auth=(user, password), verify=context, timeout=3.0, trust_env=False)

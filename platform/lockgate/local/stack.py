@@ -5,29 +5,30 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from lockgate.errors import ClusterDenied, StackError, UsageError
+from lockgate.errors import StackError, UsageError
 from lockgate.local import programs as starting
-from lockgate.local.cache import Cache, Fetched, cache_directory
+from lockgate.local.archives import Archives
+from lockgate.local.cache import Cache, Fetched, cache_directory, silent
 from lockgate.local.compose import Program, embed, read
 from lockgate.local.credentials import write_credentials
 from lockgate.local.diagnosis import explain, refuse_taken_ports
-from lockgate.local.identities import ADMIN, Identities
-from lockgate.local.processes import Processes, end, leftovers
+from lockgate.local.guard import Guard, guarded
+from lockgate.local.identities import Identities
+from lockgate.local.processes import Processes, Running, end, leftovers
 from lockgate.local.readiness import (
-    admit,
-    is_admitted,
-    is_user,
+    administrator,
+    admit_administrator,
     mutual_tls,
     registry_answers,
+    registry_url,
     wait_for_brokers,
     wait_until,
 )
@@ -53,8 +54,8 @@ class Stack:
     def __init__(self, root: Path, home: Path, cache: Cache | None = None) -> None:
         self.root, self.home = root.absolute(), home.absolute()
         self.cache = Cache(cache_directory()) if cache is None else cache
-        described = read(self.root)
-        self.programs = tuple(embed(program, described, self.root, self.home) for program in described)
+        self.described = read(self.root)
+        self.programs = tuple(embed(program, self.described, self.root, self.home) for program in self.described)
         self.identities = Identities(self.home)
         self._processes = Processes(self.home / "run")
 
@@ -78,7 +79,7 @@ class Stack:
     @property
     def registry_url(self) -> str:
         """Return the base of the registry's Confluent-compatible API."""
-        return f"https://localhost:{self.registry.environment['QUARKUS_HTTP_SSL_PORT']}/apis/ccompat/v7"
+        return registry_url(self.registry, "localhost")
 
     @property
     def credentials(self) -> Path:
@@ -91,7 +92,7 @@ class Stack:
 
     # Up and down
 
-    def up(self, progress: Progress, fetched: Fetched = lambda done, total: None) -> None:
+    def up(self, progress: Progress, fetched: Fetched = silent) -> None:
         """Start what does not run, and wait until brokers and registry answer; do nothing where all is well.
 
         `progress` gets a line for each step, `fetched` the bytes while programs are downloaded. Raise StackError with
@@ -102,6 +103,7 @@ class Stack:
         with self._lock(progress):
             self._refuse_full_disk()
             self.cache.fill(progress, fetched)
+            Archives(self.cache).prepare(self.described, self.root, progress)
             nodes = [(broker.name, broker.environment["KAFKA_NODE_ID"]) for broker in self.brokers]
             if self.identities.prepare(nodes, self.registry.name):
                 progress("made certificates and passwords")
@@ -112,7 +114,7 @@ class Stack:
             self._wait(self.programs, progress)
             write_credentials(self.credentials, self.identities, self.bootstrap_servers, self.registry_url)
 
-    def down(self, delete_data: bool = False, progress: Progress = lambda line: None) -> None:
+    def down(self, delete_data: bool = False, progress: Progress = silent) -> None:
         """Stop every process; with `delete_data`, remove records, identities and credentials as well."""
         with self._lock(progress):
             names = [program.name for program in self.programs]
@@ -125,6 +127,10 @@ class Stack:
                 for folder in ("data", "config", "logs", "certificates", "secrets", "registry", "credentials"):
                     shutil.rmtree(self.home / folder, ignore_errors=True)
                 progress(f"deleted the data and identities in {self.home}")
+
+    def guarded(self) -> AbstractContextManager[Guard]:
+        """Have everything of this stack ended should this process vanish before the block is over."""
+        return guarded(self.home)
 
     def status(self) -> StackStatus:
         """Return how every process, every port and every group is; start nothing."""
@@ -142,7 +148,7 @@ class Stack:
         self._program(name)
         self._processes.stop([name], _GRACE_SECONDS)
 
-    def start(self, name: str, progress: Progress = lambda line: None) -> None:
+    def start(self, name: str, progress: Progress = silent) -> None:
         """Start one node again and wait until it is one of the cluster's."""
         program = self._program(name)
         with self._lock(progress):
@@ -150,13 +156,25 @@ class Stack:
                 self._start([program], progress)
             self._wait([program], progress)
 
+    def find(self, name: str) -> Running | None:
+        """Return a node's process, if it lives."""
+        return self._processes.find(self._program(name).name)
+
+    def was_started(self, name: str) -> bool:
+        """Return whether a node was started and nobody has stopped it since; it may have died."""
+        return self._processes.was_started(self._program(name).name)
+
     def is_running(self, name: str) -> bool:
         """Return whether a node's process lives."""
         return self._processes.find(self._program(name).name) is not None
 
+    def administrator(self, bootstrap: str | None = None) -> dict[str, Any]:
+        """Return the librdkafka properties of the SCRAM user `admin`."""
+        return administrator(bootstrap or self.bootstrap_servers, self.identities)
+
     def mutual_tls(self, bootstrap: str | None = None) -> dict[str, Any]:
         """Return the librdkafka properties of the administrator who shows a certificate to the inner listener."""
-        servers = bootstrap or ",".join(self._inner(broker) for broker in self.brokers)
+        servers = bootstrap or ",".join(broker.advertised("INTERNAL") for broker in self.brokers)
         return mutual_tls(servers, self.identities.ca_file, *self.identities.client_files())
 
     # Steps
@@ -167,17 +185,19 @@ class Stack:
         refuse_taken_ports(programs, self.home)
         progress(f"starting {', '.join(program.name for program in programs)}")
 
+        archives = Archives(self.cache)
+
         def launch(program: Program) -> None:
             if program.kind == "kafka":
                 Path(program.environment["KAFKA_LOG_DIRS"]).mkdir(parents=True, exist_ok=True, mode=0o700)
-                starting.set_up(program, self.cache, self.home)
+                starting.set_up(program, self.cache, self.home, archives.flags("set-up"))
             else:
                 (self.home / "data" / program.name).mkdir(parents=True, exist_ok=True, mode=0o700)
-            command = starting.command(program, self.cache, self.home)
+            command = starting.command(program, self.cache, self.home, archives.flags(program.kind))
             log = self.log(program.name)
             if log.exists():
                 log.replace(log.with_suffix(".log.1"))
-            digest = starting.digest(program, command)
+            digest = starting.digest(program, self.cache)
             self._processes.start(program.name, command, starting.environment(program), log, digest)
 
         with ThreadPoolExecutor(len(programs)) as pool:
@@ -197,45 +217,13 @@ class Stack:
             wanted = {int(broker.environment["KAFKA_NODE_ID"]) for broker in brokers}
             wait_for_brokers(client, wanted, _START_SECONDS, check)
             progress(f"{', '.join(broker.name for broker in brokers)} answer")
-            self._admit_administrator(client, brokers, check)
+            configs = [self.administrator(broker.advertised("CLIENT")) for broker in brokers]
+            admit_administrator(client, configs, self.identities, check)
         if self.registry in programs:
             reader = "registry-reader"
-            wait_until(
-                lambda: registry_answers(
-                    self.registry_url, self.identities.ca_file, reader, self.identities.password(reader)
-                ),
-                _START_SECONDS,
-                check,
-                self.registry.name,
-            )
+            ask = (self.registry_url, self.identities.ca_file, reader, self.identities.password(reader))
+            wait_until(lambda: registry_answers(*ask), _START_SECONDS, self.registry.name, check)
             progress(f"{self.registry.name} answers")
-
-    def _admit_administrator(self, client: AdminClient, brokers: Sequence[Program], check: Callable[[], None]) -> None:
-        if not is_user(client, ADMIN):
-            admit(client, ADMIN, self.identities.password(ADMIN))
-        for broker in brokers:
-            config = self.administrator(broker.advertised("CLIENT"))
-
-            def admitted(config: dict[str, Any] = config) -> bool:
-                try:
-                    return is_admitted(config, 1.0)
-                except ClusterDenied:
-                    # Not yet on this broker; or the secret was made anew while the data were kept.
-                    admit(client, ADMIN, self.identities.password(ADMIN))
-                    return False
-
-            wait_until(admitted, 30.0, check, f"{broker.name} for {ADMIN}")
-
-    def administrator(self, bootstrap: str | None = None) -> dict[str, Any]:
-        """Return the librdkafka properties of the SCRAM user `admin`."""
-        return {
-            "bootstrap.servers": bootstrap or self.bootstrap_servers,
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanism": "SCRAM-SHA-512",
-            "sasl.username": ADMIN,
-            "sasl.password": self.identities.password(ADMIN),
-            "ssl.ca.location": str(self.identities.ca_file),
-        }
 
     def _runs_as_described(self, program: Program, progress: Progress) -> bool:
         running = self._processes.find(program.name)
@@ -243,7 +231,7 @@ class Stack:
             if self._processes.was_started(program.name):
                 progress(f"{program.name} had died; starting it again")
             return False
-        if running.digest == starting.digest(program, starting.command(program, self.cache, self.home)):
+        if running.digest == starting.digest(program, self.cache):
             return True
         progress(f"{program.name} runs with an older description; starting it again")
         self._processes.stop([program.name], _GRACE_SECONDS)
@@ -254,9 +242,6 @@ class Stack:
         for pid, started in list(leftovers(starting.mark(self.home), known)):
             progress(f"process {pid} was left behind by a crash; ended it")
             end(pid, started)
-
-    def _inner(self, broker: Program) -> str:
-        return broker.advertised("INTERNAL")
 
     def _program(self, name: str) -> Program:
         for program in self.programs:

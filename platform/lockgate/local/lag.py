@@ -1,0 +1,103 @@
+"""What every consumer group has still before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from lockgate.errors import ClusterUnavailable
+
+__all__ = ["GroupStatus", "group_statuses"]
+
+_SECONDS = 15.0
+
+_Partition = tuple[str, int]
+
+
+@attrs.frozen
+class GroupStatus:
+    """Say how one consumer group is."""
+
+    name: str
+    state: str
+    """Kafka's word in lower case: stable, empty, …"""
+    members: int
+    lag: int
+    """Records not yet done, over all its partitions; what an open transaction hides does not count."""
+    topics: Mapping[str, int]
+    """Lag by topic; topics without any are listed too."""
+
+
+def group_statuses(client: AdminClient) -> tuple[GroupStatus, ...]:
+    """Return every group of the cluster with its lag, by name. Raise ClusterUnavailable where nobody answers."""
+    try:
+        names = sorted(group.group_id for group in client.list_consumer_groups(request_timeout=_SECONDS).result().valid)
+        if not names:
+            return ()
+        described = {
+            name: future.result()
+            for name, future in client.describe_consumer_groups(names, request_timeout=_SECONDS).items()
+        }
+        asked = [
+            client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=_SECONDS)[name]
+            for name in names
+        ]
+        committed = {
+            name: {(item.topic, item.partition): item.offset for item in future.result().topic_partitions}
+            for name, future in zip(names, asked, strict=True)
+        }
+        assigned = {name: _assigned(description) for name, description in described.items()}
+        every = set().union(*committed.values(), *assigned.values())
+        ends = _offsets(client, every, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client's own gap
+        beginnings = _offsets(client, every, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the client's own gap
+    except KafkaException as error:
+        raise ClusterUnavailable(f"the groups cannot be listed: {error.args[0].str()}") from error
+    statuses = []
+    for name in names:
+        topics: dict[str, int] = {}
+        for partition in sorted({*committed[name], *assigned[name]}):
+            offset = committed[name].get(partition, -1)
+            # Nothing committed yet: a group starts at the beginning.
+            start = offset if offset >= 0 else beginnings.get(partition, 0)
+            topics[partition[0]] = topics.get(partition[0], 0) + max(0, ends.get(partition, start) - start)
+        description = described[name]
+        statuses.append(
+            GroupStatus(
+                name=name,
+                state=description.state.name.lower().replace("_", " "),
+                members=len(description.members),
+                lag=sum(topics.values()),
+                topics=topics,
+            )
+        )
+    return tuple(statuses)
+
+
+def _assigned(description: Any) -> set[_Partition]:
+    return {
+        (partition.topic, partition.partition)
+        for member in description.members
+        if member.assignment is not None
+        for partition in member.assignment.topic_partitions
+    }
+
+
+def _offsets(client: AdminClient, partitions: set[_Partition], spec: OffsetSpec) -> dict[_Partition, int]:
+    if not partitions:
+        return {}
+    asked = client.list_offsets(
+        {TopicPartition(*partition): spec for partition in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=_SECONDS,
+    )
+    offsets = {}
+    for partition, future in asked.items():
+        try:
+            offsets[(partition.topic, partition.partition)] = future.result().offset
+        except KafkaException:
+            continue  # its topic was deleted, or it has no leader: the partitions' own check says so
+    return offsets
