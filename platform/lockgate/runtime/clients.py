@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from lockgate.connection import Settings
-from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, LockgateError
+from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, LockgateError, SettingsError
 from lockgate.runtime.logs import bridge
 
 __all__ = ["connect_consumer", "connect_producer", "trouble_of"]
@@ -66,14 +66,27 @@ def connect_consumer(settings: Settings, workload: str, on_error: OnError, on_co
     """Return a consumer in the workload's group; it connects in the background."""
     config = _CONSUMER_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
     config |= {"group.id": workload, "client.id": workload, "error_cb": on_error, "on_commit": on_commit}
-    return Consumer(config, logger=bridge(workload))
+    try:
+        return Consumer(config, logger=bridge(workload))
+    except KafkaException as error:
+        raise _refused(error) from error
 
 
 def connect_producer(settings: Settings, workload: str, on_error: OnError) -> Producer:
     """Return an idempotent producer; it connects in the background."""
     config = _PRODUCER_DEFAULTS | settings.client_config() | _PRODUCER_GUARANTEES
     config |= {"client.id": workload, "error_cb": on_error}
-    return Producer(config, logger=bridge(workload))
+    try:
+        return Producer(config, logger=bridge(workload))
+    except KafkaException as error:
+        raise _refused(error) from error
+
+
+def _refused(error: KafkaException) -> SettingsError:
+    return SettingsError(
+        f"the Kafka client does not take its settings: {error.args[0].str()}",
+        next_step="check the LOCKGATE_KAFKA_… variables and LOCKGATE_CA_FILE",
+    )
 
 
 def trouble_of(error: KafkaError, workload: str, doing: str) -> tuple[str, LockgateError] | None:

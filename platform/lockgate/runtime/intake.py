@@ -209,5 +209,19 @@ class Intake:
             self.offsets.forget(place)
 
 
-def _listed(partitions: list[TopicPartition]) -> str:
-    return " ".join(sorted(f"{entry.topic}-{entry.partition}" for entry in partitions)) or "none"
+def _listed(partitions: Sequence[TopicPartition]) -> str:
+    """Return partitions by topic, runs of numbers joined: `orders:0-2,5`."""
+    numbers: dict[str, list[int]] = {}
+    for entry in sorted(partitions, key=lambda entry: (entry.topic, entry.partition)):
+        numbers.setdefault(entry.topic, []).append(entry.partition)
+    return " ".join(f"{topic}:{_runs(found)}" for topic, found in numbers.items()) or "none"
+
+
+def _runs(numbers: list[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)

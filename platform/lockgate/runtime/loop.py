@@ -8,23 +8,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockgate.contracts.model import Domain, Workload
-from lockgate.errors import PoisonError, RegistryDenied, RegistryError, Reject
+from lockgate.errors import PoisonError, RegistryDenied, RegistryError
 from lockgate.records import Envelope
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.context import Tombstone
 from lockgate.runtime.dispatch import Table
-from lockgate.runtime.encoding import Encoded, EventEncoder
+from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
-from lockgate.runtime.journal import Journal, Outcome
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Place
+from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.patience import Patience
-from lockgate.runtime.publisher import Publisher, Ticket
+from lockgate.runtime.publisher import Ticket
 from lockgate.runtime.reader import HEAD, Reader
-from lockgate.runtime.record import Failure, Record
+from lockgate.runtime.record import Record
 from lockgate.runtime.results import collect
-from lockgate.runtime.retries import next_retry
 from lockgate.runtime.signals import Stop
 
 __all__ = ["Loop"]
@@ -52,22 +51,20 @@ class Loop:
         table: Table,
         *,
         intake: Intake,
-        publisher: Publisher,
+        outcomes: Outcomes,
         reader: Reader,
         encoder: EventEncoder,
         patience: Patience,
         stop: Stop,
-        journal: Journal | None = None,
     ) -> None:
         self._workload = workload
         self._domain = domain
         self._intake = intake
-        self._publisher = publisher
+        self._outcomes = outcomes
         self._reader = reader
         self._encoder = encoder
         self._patience = patience
         self._stop = stop
-        self._journal = journal
         self._runner = asyncio.Runner()
         self._entries: dict[bytes, _Entry] = {}
         self._handlers = table.events
@@ -76,8 +73,6 @@ class Loop:
         self._pace = Pace()
         self._refusals = 0  # batches in a row with outputs that the brokers did not take
         self._log = logger_for(workload.name, group=workload.name)
-        self.counts: dict[Outcome, int] = {"handled": 0, "skipped": 0, "retried": 0, "dead-lettered": 0}
-        """Outcomes since the start."""
 
     def run(self, topics: Sequence[str]) -> None:
         """Consume until the stop, then commit what is finished and leave the group.
@@ -94,8 +89,6 @@ class Loop:
                     seen = self._handle(batch)
                     self._settle()
                     self._pace.handled(seen, time.monotonic() - started)
-                else:
-                    self._publisher.serve()
                 intake.commit_now_and_then()
                 self._patience.check()
         finally:
@@ -104,7 +97,9 @@ class Loop:
             finally:
                 intake.close()
                 self._runner.close()
-            self._log.info("Stopped", **{outcome: count for outcome, count in self.counts.items() if count})
+                self._outcomes.close()
+            counts = self._outcomes.counts
+            self._log.info("Stopped", **{outcome: number for outcome, number in counts.items() if number})
 
     def _handle(self, batch: list[Any]) -> int:
         """Handle a batch; return how many of its messages were seen to.
@@ -112,7 +107,7 @@ class Loop:
         One flat pass, without a call that a record does not need: this is what the throughput hangs on.
         """
         intake, offsets, blocked = self._intake, self._intake.offsets, self._intake.blocked
-        entries, stop, journal = self._entries, self._stop, self._journal
+        entries, stop, outcomes = self._entries, self._stop, self._outcomes
         main, key_field, name = self._domain.topic.name, self._domain.key, self._workload.name
         clock, deadline = time.monotonic, time.monotonic() + _BATCH_AT_MOST
         place: Place = ("", -1)
@@ -133,7 +128,8 @@ class Loop:
                         offsets.read_to(place, done)
                     topic, partition, done = message.topic(), message.partition(), -1
                     place = (topic, partition)
-                    self._patience.over(f"read {topic}")
+                    if self._patience.troubled:
+                        self._patience.over(f"read {topic}")
                 if blocked and place in blocked:
                     continue
                 offset = message.offset()
@@ -141,6 +137,7 @@ class Loop:
                 if topic != main:
                     envelope = self._envelope(message)
                     if envelope is None:
+                        outcomes.poison(message, None, _no_envelope())
                         done = offset + 1
                         continue
                     if envelope.due is not None and envelope.due > time.time() * 1000:
@@ -163,39 +160,42 @@ class Loop:
                     self._wait_for_registry(place, offset, error)
                     continue
                 except Exception as error:
-                    self._poison(message, envelope, error)
+                    outcomes.poison(message, envelope, error)
                     done = offset + 1
                     continue
                 if function is _skip:
                     skipped += 1
-                    if journal is not None:
-                        self._note(journal, message, envelope, "skipped")
+                    if outcomes.noting:
+                        outcomes.note(message, envelope, "skipped")
                     done = offset + 1
                     continue
                 try:
                     if build is not None:
                         event = build(event)
                     result = function(event, Record(message, envelope).context(name)) if contextual else function(event)
-                    outputs = None if result is None else self._outputs(result)
+                    events = None if result is None else collect(result, self._runner)
                 except Exception as error:
-                    self._failed(message, envelope, error)
+                    outcomes.failed(message, envelope, error, "handle")
                     done = offset + 1
                     continue
-                if outputs:
-                    record = Record(message, envelope)
-                    offsets.hold(place, offset)
-                    self._publisher.results(record, record.attempts + 1, outputs)
+                if events:
+                    try:
+                        encoded = [self._encoder.encode(one) for one in events]  # all, before the first is sent
+                    except Exception as error:
+                        outcomes.failed(message, envelope, error, "publish")
+                    else:
+                        outcomes.results(message, envelope, encoded)
                 else:
                     handled += 1
-                    if journal is not None:
-                        self._note(journal, message, envelope, "handled")
+                    if outcomes.noting:
+                        outcomes.note(message, envelope, "handled")
                 done = offset + 1
         finally:
             # also where a handler ends the process: what was finished before counts, the record in hand does not
             if done >= 0:
                 offsets.read_to(place, done)
-            self.counts["handled"] += handled
-            self.counts["skipped"] += skipped
+            outcomes.counts["handled"] += handled
+            outcomes.counts["skipped"] += skipped
         return index + 1
 
     def _learn(self, value: bytes) -> _Entry:
@@ -210,50 +210,13 @@ class Loop:
         self._entries[value[:HEAD]] = entry
         return entry
 
-    def _outputs(self, result: Any) -> list[Encoded]:
-        """Return a handler's results, all of them encoded before the first is sent."""
-        events = collect(result, self._runner)
-        try:
-            return [self._encoder.encode(event) for event in events]
-        except Exception as error:
-            raise _UnpublishableError from error
-
     def _envelope(self, message: Any) -> Envelope | None:
-        """Return the envelope of a record in a retry topic; dead-letter a record that has none of this workload's."""
+        """Return the envelope of a record in a retry topic, None where it has none of this workload's."""
         envelope = Envelope.read(message.headers())
         own = (self._workload.name, self._domain.topic.name)
-        if envelope is not None and (envelope.group, envelope.source.topic) == own and not envelope.pointer:
-            return envelope
-        text = "a record in a retry topic without an envelope of this workload"
-        self._letter(Record(message, None), 0, Failure("read", "malformed", text))
-        return None
-
-    def _poison(self, message: Any, envelope: Envelope | None, error: Exception) -> None:
-        record = Record(message, envelope)
-        reason = error.reason if isinstance(error, PoisonError) else "malformed"
-        self._letter(record, record.attempts, Failure("read", reason, str(error) or type(error).__name__))
-
-    def _failed(self, message: Any, envelope: Envelope | None, error: Exception) -> None:
-        """Send a record on whose handler raised, or whose result cannot be published."""
-        record = Record(message, envelope)
-        attempt = record.attempts + 1
-        if isinstance(error, Reject):
-            self._letter(record, attempt, Failure.of("handle", "reject", error))
-            return
-        if isinstance(error, _UnpublishableError) and error.__cause__ is not None:
-            failure = Failure.of("publish", "error", error.__cause__)
-        else:
-            failure = Failure.of("handle", "error", error)
-        retry = next_retry(self._workload.retry_ms, attempt, time.time() * 1000)
-        if retry is None:
-            self._letter(record, attempt, failure)
-        else:
-            self._intake.offsets.hold(record.place, record.offset)
-            self._publisher.retry(record, attempt, failure, retry)
-
-    def _letter(self, record: Record, attempt: int, failure: Failure) -> None:
-        self._intake.offsets.hold(record.place, record.offset)
-        self._publisher.letter(record, attempt, failure)
+        if envelope is None or (envelope.group, envelope.source.topic) != own or envelope.pointer:
+            return None
+        return envelope
 
     def _wait_for_registry(self, place: Place, offset: int, error: RegistryError) -> None:
         """Let a partition wait: that the registry cannot say what its next record is, is no fault of the record."""
@@ -264,43 +227,14 @@ class Loop:
 
     def _settle(self) -> None:
         """Wait for the brokers' answers to a batch's outputs, and go back where they did not take them."""
-        finished, stuck = self._publisher.settle()
-        for ticket in finished:
-            self._finish(ticket)
-        if self._journal is not None:
-            self._journal.write()
+        finished, stuck = self._outcomes.settle()
         if finished:
             self._refusals = 0
+            if self._patience.troubled:
+                for topic in {topic for ticket in finished for topic in ticket.taken}:
+                    self._patience.over(f"write {topic}")
         if stuck:
             self._go_back(stuck)
-
-    def _finish(self, ticket: Ticket) -> None:
-        record, failure, source = ticket.record, ticket.failure, ticket.record.source
-        self._intake.offsets.finish(record.place, record.offset)
-        self.counts[ticket.outcome] += 1
-        for topic in {topic for topic, _, _ in ticket.results}:
-            self._patience.over(f"write {topic}")
-        if failure is not None:
-            self._log.warning(
-                "Dead-lettered" if ticket.tier is None else f"Sent to retry tier {ticket.tier}",
-                topic=source.topic,
-                partition=source.partition,
-                offset=source.offset,
-                event_id=record.event_id,
-                attempt=ticket.attempt,
-                stage=failure.stage,
-                reason=failure.reason,
-                error=failure.message,
-            )
-        if self._journal is not None:
-            self._journal.add(
-                source,
-                ticket.outcome,
-                attempt=ticket.attempt,
-                event_id=record.event_id,
-                reason=None if failure is None else failure.reason,
-                results=ticket.results,
-            )
 
     def _go_back(self, stuck: list[Ticket]) -> None:
         """Read records again whose outputs the brokers did not take; give up where they refuse them for good."""
@@ -324,15 +258,6 @@ class Loop:
         for place in {ticket.record.place for ticket in stuck}:
             self._intake.rewind(place, until)
 
-    def _note(self, journal: Journal, message: Any, envelope: Envelope | None, outcome: Outcome) -> None:
-        record = Record(message, envelope)
-        attempt = record.attempts + (outcome == "handled")
-        journal.add(record.source, outcome, attempt=attempt, event_id=record.event_id)
-
-
-class _UnpublishableError(Exception):
-    """Carry what was wrong with a handler's result, as its cause."""
-
 
 def _skip(_: Any) -> None:
     """Stand where there is no handler."""
@@ -349,6 +274,10 @@ def _tombstone(key: bytes | None) -> Tombstone:
     if not text:
         raise PoisonError("key-mismatch", f"a tombstone whose key, {key!r:.200}, names no event")
     return Tombstone(text)
+
+
+def _no_envelope() -> PoisonError:
+    return PoisonError("malformed", "a record in a retry topic that has no envelope of this workload's")
 
 
 def _key_mismatch(expected: str, key: bytes | None) -> PoisonError:

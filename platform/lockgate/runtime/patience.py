@@ -18,8 +18,10 @@ class Patience:
         self._clock = clock
         self._troubles: dict[str, tuple[float, LockgateError]] = {}  # when it is raised, and what
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._troubles
+    @property
+    def troubled(self) -> bool:
+        """Tell whether there is any trouble."""
+        return bool(self._troubles)
 
     def trouble(self, key: str, error: LockgateError, seconds: float | None = None) -> bool:
         """Note a trouble; return whether it is a new one, worth a line in the log.

@@ -31,7 +31,7 @@ _MAX_POINTER_KEY = 32 * 1024
 class Ticket:
     """Follow one record until every one of its outputs is on the brokers."""
 
-    __slots__ = ("attempt", "errors", "failure", "outcome", "pending", "record", "results", "tier")
+    __slots__ = ("attempt", "errors", "failure", "outcome", "record", "results", "taken", "tier")
 
     def __init__(self, record: Record, outcome: Outcome, attempt: int, failure: Failure | None = None) -> None:
         self.record = record
@@ -39,11 +39,12 @@ class Ticket:
         self.attempt = attempt
         self.failure = failure
         self.tier: int | None = None
-        self.pending = 0
         self.errors: list[tuple[str, str, KafkaError]] = []
         """`(kind of output, topic, error)` of what the brokers did not take."""
         self.results: list[tuple[str, str, str]] = []
         """`(topic, event type, id)` of the results that they took."""
+        self.taken: list[str] = []
+        """The topics of all outputs that they took."""
 
 
 class Publisher:
@@ -59,10 +60,6 @@ class Publisher:
         self._topic = topic
         self._letters = names.dead_letter_topic(topic, workload)
         self._open: list[Ticket] = []
-
-    def serve(self) -> None:
-        """Let the client deliver what it has to say, without waiting."""
-        self._client.poll(0)
 
     def results(self, record: Record, attempt: int, events: Sequence[Encoded]) -> None:
         """Send a handler's results: ids derived from the input's, its trace continued."""
@@ -98,6 +95,7 @@ class Publisher:
         """
         finished: list[Ticket] = []
         stuck: list[Ticket] = []
+        self._client.poll(0)  # what it has to say, also when nothing was sent
         while self._open:
             while len(self._client):
                 self._client.flush(0.25)  # in slices: signals are seen in between
@@ -107,7 +105,7 @@ class Publisher:
                     self._react(ticket, stuck)
                 else:
                     finished.append(ticket)
-        if any(error.fatal() for ticket in stuck for _, _, error in ticket.errors):
+        if any(_fatal(error) for ticket in stuck for _, _, error in ticket.errors):
             self._client = self._connect()
         return finished, stuck
 
@@ -132,7 +130,6 @@ class Publisher:
         partition: int = -1,
         note: tuple[str, str, str] | None = None,
     ) -> None:
-        ticket.pending += 1
         done = partial(_delivered, ticket, kind, topic, note)
         while True:
             try:
@@ -170,6 +167,10 @@ class Publisher:
             self._send(ticket, _POINTER, self._letters, None, kept, headers, ticket.record.place[1])
 
 
+def _fatal(error: KafkaError) -> bool:
+    return error.fatal() or error.code() == KafkaError._FATAL
+
+
 def _delivered(
     ticket: Ticket,
     kind: str,
@@ -178,8 +179,9 @@ def _delivered(
     error: KafkaError | None,
     message: Any,  # noqa: ARG001  # the client's signature
 ) -> None:
-    ticket.pending -= 1
     if error is not None:
         ticket.errors.append((kind, topic, error))
-    elif note is not None:
+        return
+    ticket.taken.append(topic)
+    if note is not None:
         ticket.results.append(note)

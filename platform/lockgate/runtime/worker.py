@@ -20,6 +20,7 @@ from lockgate.contracts.derive import consumer_topics
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import (
     ClusterDenied,
+    ClusterError,
     ClusterUnavailable,
     LockgateError,
     RegistryUnavailable,
@@ -34,6 +35,7 @@ from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.loop import Loop
+from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.project import identity, load_service
 from lockgate.runtime.publisher import Publisher
@@ -83,17 +85,17 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             workload.name,
             domain.topic.name,
         )
+        journal = Journal(Path(folder), workload.name) if folder else None
         loop = Loop(
             workload,
             domain,
             table,
             intake=intake,
-            publisher=publisher,
+            outcomes=Outcomes(workload, intake.offsets, publisher, journal),
             reader=Reader(registry, domain, workload.consumes),
             encoder=encoder,
             patience=patience,
             stop=stop,
-            journal=Journal(Path(folder), workload.name) if folder else None,
         )
         start = _Start(workload, intake, patience, stop, log)
         start.look_up(encoder)
@@ -102,7 +104,10 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
         log.info("Started", pid=os.getpid(), topics=" ".join(topics))
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process; collections need not look at it again
-        loop.run(topics)
+        try:
+            loop.run(topics)
+        except KafkaException as error:
+            raise ClusterError(f"{workload.name} cannot go on: {error.args[0].str()}") from error
 
 
 class _Login:
@@ -128,9 +133,11 @@ class _Login:
 
     def on_error(self, error: KafkaError) -> None:
         """Take note of an error that concerns a client as a whole."""
-        self._log.warning("The Kafka client reports", error=error.str())
         trouble = trouble_of(error, self._workload, "reach the cluster")
-        if trouble is None or trouble[0] != "login":
+        login = trouble is not None and trouble[0] == "login"
+        if login or error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._log.warning("The Kafka client reports", error=error.str())  # single connections: its own log lines
+        if trouble is None or not login:
             return
         if not self.trusted:
             self._patience.trouble(*trouble, seconds=_LOGIN_PATIENCE)
