@@ -10,7 +10,8 @@ import attrs
 
 from lockgate.contracts.derive import Subject
 from lockgate.errors import ClusterDenied, LockgateError
-from lockgate.provisioning.cluster import Binding, Broker, Cluster, TopicConfig, brokers_in
+from lockgate.provisioning.binding import Binding
+from lockgate.provisioning.cluster import Broker, Cluster, TopicConfig, brokers_in
 from lockgate.provisioning.credentials import CredentialsFile, CredentialsFolder
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.wire import BrokerConnection

@@ -1,4 +1,4 @@
-"""What a plan can hold: changes that `apply` makes, and what it only reports."""
+"""What `apply` can do, each thing a frozen value."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ __all__ = [
     "Action",
     "AddPartitions",
     "AlterConfig",
-    "Beyond",
     "Change",
     "ConfigDifference",
     "CreateAcl",
     "CreateTopic",
     "CreateUser",
     "Kind",
-    "Refusal",
     "RegisterSchema",
     "SetLevel",
     "SetPassword",
-    "Unmanaged",
     "WriteCredentials",
     "acl_text",
     "duration_text",
@@ -280,36 +277,6 @@ class RegisterSchema(_SubjectChange):
     def action(self) -> Action:
         """Return `create` for the first version of a subject."""
         return "change" if self.versions else "create"
-
-
-@attrs.frozen(order=True)
-class Refusal:
-    """Say what the contracts ask for and cannot have, why, and what to do instead."""
-
-    kind: Kind
-    name: str
-    reason: str
-    next_step: str
-    declared: str = ""
-
-
-@attrs.frozen(order=True)
-class Beyond:
-    """Report an ACL that changes who may do what with something in the contracts, and that no contract asks for."""
-
-    permission: Literal["ALLOW", "DENY"]
-    name: str
-    """The binding in one phrase."""
-    reason: str
-
-
-@attrs.frozen(order=True)
-class Unmanaged:
-    """Report something that is there and in no contract; it is left alone."""
-
-    kind: Kind
-    name: str
-    note: str = ""
 
 
 def duration_text(milliseconds: int) -> str:

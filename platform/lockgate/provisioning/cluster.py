@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -35,9 +34,11 @@ from confluent_kafka.admin import (
 
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Acl, Topic
-from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, SettingsError
+from lockgate.errors import ClusterDenied, ClusterUnavailable, SettingsError
+from lockgate.provisioning.binding import Binding
+from lockgate.provisioning.failures import ANOTHER_PRINCIPAL, DENIED, UNAVAILABLE, cluster_error
 
-__all__ = ["Binding", "Broker", "Cluster", "TopicConfig", "brokers_in", "cluster_error"]
+__all__ = ["Broker", "Cluster", "TopicConfig", "brokers_in"]
 
 _T = TypeVar("_T")
 
@@ -53,30 +54,6 @@ _SETTLE_SECONDS = 15.0
 _SCRAM_ITERATIONS = 4096
 """Kafka's minimum. The passwords are random and long, so more rounds would only slow every connection down."""
 
-_ANOTHER_PRINCIPAL = "use an administrator: --as admin, or LOCKGATE_USERNAME and LOCKGATE_PASSWORD"
-
-_NOISE = re.compile(r"^\w+://(?=\S+: )| \(after \d+ms in state \w+\)")
-"""What librdkafka puts around an error's text."""
-
-_NOT_LOGGED_IN = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
-_DENIED = _NOT_LOGGED_IN | {
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-}
-_UNAVAILABLE = {
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._RESOLVE,
-    KafkaError._SSL,
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError.BROKER_NOT_AVAILABLE,
-    KafkaError.NETWORK_EXCEPTION,
-    KafkaError.NOT_CONTROLLER,
-    KafkaError.REQUEST_TIMED_OUT,
-}
-
 
 @attrs.frozen(order=True)
 class Broker:
@@ -88,54 +65,6 @@ class Broker:
 
     def __str__(self) -> str:
         return f"broker {self.id} ({self.host}:{self.port})"
-
-
-@attrs.frozen(order=True)
-class Binding:
-    """Describe an ACL as it is in the cluster, whoever made it."""
-
-    principal: str
-    """With its type: `User:orders-service`."""
-    host: str
-    resource: str
-    name: str
-    pattern: str
-    operation: str
-    permission: str
-
-    @classmethod
-    def of(cls, acl: Acl) -> Binding:
-        """Return the binding that grants a right from the contracts."""
-        return cls(f"User:{acl.principal}", "*", acl.resource, acl.name, acl.pattern, acl.operation, "ALLOW")
-
-    def covers(self, resource: str, name: str) -> bool:
-        """Return whether the binding is about this resource."""
-        if self.resource != resource:
-            return False
-        return name.startswith(self.name) if self.pattern == "PREFIXED" else self.name in ("*", name)
-
-    def covers_any(self, resources: Set[tuple[str, str]]) -> bool:
-        """Return whether the binding is about one of these (type, name) resources."""
-        if self.pattern == "LITERAL" and self.name != "*":
-            return (self.resource, self.name) in resources
-        return any(self.covers(resource, name) for resource, name in resources)
-
-    def takes_away(self, granted: Binding) -> bool:
-        """Return whether this is a denial that keeps a granted right from working."""
-        return (
-            self.permission == "DENY"
-            and self.principal in (granted.principal, "User:*")
-            and self.covers(granted.resource, granted.name)
-            # READ and WRITE imply DESCRIBE, and clients ask for it
-            and self.operation in (granted.operation, "ALL", "DESCRIBE")
-        )
-
-    def __str__(self) -> str:
-        verb = "may" if self.permission == "ALLOW" else "may not"
-        resource = self.resource.lower().replace("_", " ")
-        name = self.name if self.pattern == "LITERAL" else f"{self.name}*"
-        host = "" if self.host == "*" else f" from {self.host}"
-        return f"{self.principal.removeprefix('User:')} {verb} {self.operation} {resource} {name}{host}"
 
 
 @attrs.frozen
@@ -159,26 +88,6 @@ def _reachable(broker: Broker) -> bool:
     except OSError:
         return False
     return True
-
-
-def cluster_error(error: KafkaError, doing: str, *, servers: str) -> ClusterError:
-    """Return the error of ours that says what a Kafka error means; `doing` completes "while …"."""
-    code, text = error.code(), _NOISE.sub("", error.str())
-    if code in _DENIED:
-        return ClusterDenied(
-            f"the cluster at {servers} refused {doing}: {text}",
-            next_step="see LOCKGATE_USERNAME and LOCKGATE_PASSWORD, or the principal's file under credentials/"
-            if code in _NOT_LOGGED_IN
-            else _ANOTHER_PRINCIPAL,
-        )
-    if code in _UNAVAILABLE:
-        return ClusterUnavailable(
-            f"the cluster at {servers} did not answer {doing}: {text}",
-            next_step="see that LOCKGATE_CA_FILE holds the authority that signed the brokers' certificates"
-            if code == KafkaError._SSL
-            else "see that the brokers run and can be reached: `lockgate status` for a local stack",
-        )
-    return ClusterError(f"the cluster at {servers} failed {doing}: {text}")
 
 
 class Cluster:
@@ -217,7 +126,7 @@ class Cluster:
                 return self._client.list_topics(timeout=1.0)
             except KafkaException as error:
                 cause = self._cause(error.args[0])
-                if cause.code() in _DENIED or time.monotonic() >= deadline:
+                if cause.code() in DENIED or time.monotonic() >= deadline:
                     raise cluster_error(cause, "a request for its metadata", servers=self.servers) from error
 
     def settled_metadata(self) -> ClusterMetadata:
@@ -251,13 +160,13 @@ class Cluster:
         if missing:
             raise ClusterDenied(
                 f"{self._username} may not {' and '.join(missing)} the cluster at {self.servers}",
-                next_step=_ANOTHER_PRINCIPAL,
+                next_step=ANOTHER_PRINCIPAL,
             )
 
     def _cause(self, error: KafkaError) -> KafkaError:
         """Return what really went wrong: a refused login shows itself as a time-out only."""
         self._client.poll(0)
-        denied = [failure for failure in self._failures if failure.code() in _DENIED]
+        denied = [failure for failure in self._failures if failure.code() in DENIED]
         if denied:
             return denied[-1]
         if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
@@ -288,7 +197,7 @@ class Cluster:
                 future.result(0)
             except KafkaException as error:
                 cause = self._cause(error.args[0])
-                if cause.code() in _DENIED | _UNAVAILABLE:
+                if cause.code() in DENIED | UNAVAILABLE:
                     raise cluster_error(cause, f"a rehearsal of {name}", servers=self.servers) from error
                 refused[name] = cause
             except TimeoutError as error:

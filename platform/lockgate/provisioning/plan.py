@@ -15,26 +15,25 @@ from lockgate.contracts.derive import Subject, Topic
 from lockgate.contracts.model import Contracts
 from lockgate.errors import PlanRefused
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic, read_actual
+from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.changes import (
     AddPartitions,
     AlterConfig,
-    Beyond,
     Change,
     ConfigDifference,
     CreateAcl,
     CreateTopic,
     CreateUser,
-    Refusal,
     RegisterSchema,
     SetLevel,
     SetPassword,
-    Unmanaged,
     WriteCredentials,
 )
-from lockgate.provisioning.cluster import Binding, Cluster
+from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import REGISTRY_READER, CredentialsFolder
 from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.rehearsal import rehearse
+from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
 from lockgate.registry import Registry
 
 __all__ = ["Plan", "difference", "make_plan"]

@@ -11,7 +11,8 @@ import attrs
 
 from lockgate.contracts.derive import Acl, Topic
 from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable
-from lockgate.provisioning.cluster import Binding, Broker, Cluster
+from lockgate.provisioning.binding import Binding
+from lockgate.provisioning.cluster import Broker, Cluster
 from lockgate.provisioning.credentials import CredentialsFolder
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.wire import BrokerConnection

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from confluent_kafka import KafkaError
 
-from lockgate.provisioning.changes import AddPartitions, AlterConfig, Change, CreateTopic, Refusal
+from lockgate.provisioning.changes import AddPartitions, AlterConfig, Change, CreateTopic
 from lockgate.provisioning.cluster import Cluster
+from lockgate.provisioning.reports import Refusal
 
 __all__ = ["rehearse"]
 

@@ -20,6 +20,7 @@ from lockgate.contracts.model import (
     Workload,
 )
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic
+from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.changes import (
     AddPartitions,
     AlterConfig,
@@ -31,7 +32,7 @@ from lockgate.provisioning.changes import (
     SetPassword,
     WriteCredentials,
 )
-from lockgate.provisioning.cluster import Binding, Broker, TopicConfig
+from lockgate.provisioning.cluster import Broker, TopicConfig
 from lockgate.provisioning.credentials import CredentialsFile
 from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.plan import Plan

@@ -12,24 +12,23 @@ from lockgate.contracts.derive import Principal
 from lockgate.contracts.model import Location
 from lockgate.errors import PlanRefused
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic
+from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.changes import (
     AddPartitions,
     AlterConfig,
-    Beyond,
     ConfigDifference,
     CreateUser,
-    Refusal,
     RegisterSchema,
     SetLevel,
     SetPassword,
-    Unmanaged,
     WriteCredentials,
     duration_text,
 )
-from lockgate.provisioning.cluster import Binding, Broker, TopicConfig
+from lockgate.provisioning.cluster import Broker, TopicConfig
 from lockgate.provisioning.credentials import CredentialsFile
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.plan import Plan, difference
+from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
 from lockgate.registry import RegisteredSchema
 from tests.unit.provisioning.states import GOOD_FILE, applied, desired, everything, nothing, record, with_schema
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from lockgate.cli import provisioning as command
 from lockgate.cli.options import Project
-from lockgate.provisioning.changes import Beyond, Refusal, Unmanaged
 from lockgate.provisioning.plan import Plan, difference
+from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
 from tests.unit.provisioning.states import contracts, desired, everything, nothing
 
 WANTED = desired()

@@ -1,0 +1,55 @@
+"""What the errors of librdkafka and the brokers mean, and what to do about them."""
+
+from __future__ import annotations
+
+import re
+
+from confluent_kafka import KafkaError
+
+from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable
+
+__all__ = ["ANOTHER_PRINCIPAL", "DENIED", "UNAVAILABLE", "cluster_error"]
+
+ANOTHER_PRINCIPAL = "use an administrator: --as admin, or LOCKGATE_USERNAME and LOCKGATE_PASSWORD"
+
+_NOISE = re.compile(r"^\w+://(?=\S+: )| \(after \d+ms in state \w+\)")
+"""What librdkafka puts around an error's text."""
+
+_NOT_LOGGED_IN = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
+DENIED = _NOT_LOGGED_IN | {
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+UNAVAILABLE = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._SSL,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.REQUEST_TIMED_OUT,
+}
+
+
+def cluster_error(error: KafkaError, doing: str, *, servers: str) -> ClusterError:
+    """Return the error of ours that says what a Kafka error means; `doing` completes "refused …"."""
+    code, text = error.code(), _NOISE.sub("", error.str())
+    if code in DENIED:
+        return ClusterDenied(
+            f"the cluster at {servers} refused {doing}: {text}",
+            next_step="see LOCKGATE_USERNAME and LOCKGATE_PASSWORD, or the principal's file under credentials/"
+            if code in _NOT_LOGGED_IN
+            else ANOTHER_PRINCIPAL,
+        )
+    if code in UNAVAILABLE:
+        return ClusterUnavailable(
+            f"the cluster at {servers} did not answer {doing}: {text}",
+            next_step="see that LOCKGATE_CA_FILE holds the authority that signed the brokers' certificates"
+            if code == KafkaError._SSL
+            else "see that the brokers run and can be reached: `lockgate status` for a local stack",
+        )
+    return ClusterError(f"the cluster at {servers} failed {doing}: {text}")

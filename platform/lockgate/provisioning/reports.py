@@ -1,0 +1,41 @@
+"""What a plan only reports: what cannot be applied, and what is there besides the contracts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from lockgate.provisioning.changes import Kind
+
+__all__ = ["Beyond", "Refusal", "Unmanaged"]
+
+
+@attrs.frozen(order=True)
+class Refusal:
+    """Say what the contracts ask for and cannot have, why, and what to do instead."""
+
+    kind: Kind
+    name: str
+    reason: str
+    next_step: str
+    declared: str = ""
+
+
+@attrs.frozen(order=True)
+class Beyond:
+    """Report an ACL that changes who may do what with something in the contracts, and that no contract asks for."""
+
+    permission: Literal["ALLOW", "DENY"]
+    name: str
+    """The binding in one phrase."""
+    reason: str
+
+
+@attrs.frozen(order=True)
+class Unmanaged:
+    """Report something that is there and in no contract; it is left alone."""
+
+    kind: Kind
+    name: str
+    note: str = ""
