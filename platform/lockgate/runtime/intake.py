@@ -55,7 +55,10 @@ class Intake:
 
     def visible_topics(self, timeout: float) -> frozenset[str]:
         """Return the topics that the brokers let this workload see; raise KafkaException where none answers in time."""
-        return frozenset(self._consumer.list_topics(timeout=timeout).topics)
+        try:
+            return frozenset(self._consumer.list_topics(timeout=timeout).topics)
+        finally:
+            self._consumer.poll(0)  # the question itself never tells why nobody answers: a refused login, for example
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Join the group."""

@@ -195,6 +195,7 @@ class _Start:
             missing = [topic for topic in wanted if topic not in visible]
             if not missing:
                 self._patience.over("topics")
+                self._patience.over("login")
                 return (*wanted, *self._former_tiers(wanted[0], len(wanted), visible))
             denied = ClusterDenied(
                 f"{self._workload.name} cannot see {', '.join(missing)}: not there, or not granted",
