@@ -6,8 +6,10 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -18,6 +20,9 @@ from lockgate.cli.stack import stack_of
 from lockgate.connection import credentials_directory, home_directory, settings_for
 from lockgate.contracts.model import Contracts
 
+if TYPE_CHECKING:
+    from lockgate.demo.settle import Lag
+
 __all__ = ["demo"]
 
 _EVERY = 3.0
@@ -26,11 +31,12 @@ _EVERY = 3.0
 
 @click.command()
 @click.option("--orders", type=click.IntRange(1), default=2000, show_default=True, help="How many orders to send.")
+@click.option("--rate", type=click.FloatRange(min=0), default=0, help="Orders a second at most; 0: no bound.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome as JSON to FILE.")
 @click.option("--keep", is_flag=True, help="Leave the stack up at the end, and say how to look around.")
 @output_option
 @pass_project
-def demo(project: Project, orders: int, report: Path | None, keep: bool, output: str) -> int:
+def demo(project: Project, orders: int, rate: float, report: Path | None, keep: bool, output: str) -> int:
     """Bring the stack up, run all services on real traffic with every kind of trouble, and balance the books.
 
     Exit 0 only if nothing is lost, every trespasser is refused, and downstream events match upstream ones.
@@ -61,7 +67,7 @@ def demo(project: Project, orders: int, report: Path | None, keep: bool, output:
         tell(f"the stack is up and applied after {time.monotonic() - began:.1f} s")
         folder = home_directory(project.root) / "demo" / time.strftime("%Y%m%d-%H%M%S")
         with _Meter(console) as meter:
-            outcome = run_demo(contracts, folder, orders, tell=tell, watch=meter.show)
+            outcome = run_demo(contracts, folder, orders, rate=rate, tell=tell, watch=meter.show)
         if report is not None:
             report.write_text(json.dumps(outcome.as_json(), indent=2) + "\n", encoding="utf-8")
         if output == "json":
@@ -93,6 +99,7 @@ class _Meter:
         )
         self._task = None if not console.is_terminal else self._progress.add_task("", total=None, start=True)
         self._told = 0.0
+        self._most = 0
 
     def __enter__(self) -> _Meter:
         if self._task is not None:
@@ -103,17 +110,18 @@ class _Meter:
         if self._task is not None:
             self._progress.stop()
 
-    def show(self, lag: object) -> None:
-        """Take the latest lag."""
-        from lockgate.demo.settle import Lag
-
-        if not isinstance(lag, Lag):
-            raise TypeError(type(lag).__name__)
+    def show(self, lags: Sequence[Lag]) -> None:
+        """Take the latest lags; what was open at most is what there is to do."""
+        still = sum(lag.total for lag in lags)
+        self._most = max(self._most, still)
         if self._task is not None:
-            self._progress.update(self._task, completed=lag.finished, total=lag.finished + lag.open)
+            self._progress.update(self._task, completed=self._most - still, total=self._most)
         elif time.monotonic() - self._told > _EVERY:
             self._told = time.monotonic()
-            self._console.print(f"{lag.finished:,} finished, {lag.open:,} open", highlight=False)
+            groups = ", ".join(f"{lag.workload} {lag.total:,}" for lag in lags if lag.total)
+            self._console.print(
+                f"  {still:,} records open: {groups}" if still else "  no record is open", highlight=False
+            )
 
 
 def _look_around(console: Console, contracts: Contracts, credentials: Path) -> None:

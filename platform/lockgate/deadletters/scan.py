@@ -27,14 +27,21 @@ _DENIED = {
 _MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
 
-def scan(settings: Settings, boxes: Iterable[Box], *, group: str, patience: float = 30.0) -> Iterator[Letter]:
+def scan(
+    settings: Settings,
+    boxes: Iterable[Box],
+    *,
+    group: str,
+    start: Mapping[tuple[str, int], int] | None = None,
+    patience: float = 30.0,
+) -> Iterator[Letter]:
     """Yield the letters of some boxes, those that lay there when the scan began; nothing is committed.
 
-    `group` is the principal's own name: it may read no other. Raise ClusterDenied, ClusterUnavailable (nothing came
-    for `patience` seconds) or ClusterError.
+    `group` is the principal's own name: it may read no other. `start` leaves out what lies before some offsets. Raise
+    ClusterDenied, ClusterUnavailable (nothing came for `patience` seconds) or ClusterError.
     """
     by_topic = {box.topic: box for box in boxes}
-    for message in scan_topics(settings, by_topic, group=group, patience=patience):
+    for message in scan_topics(settings, by_topic, group=group, start=start, patience=patience):
         topic, partition, offset = str(message.topic()), message.partition(), message.offset()
         yield Letter(
             by_topic[topic],

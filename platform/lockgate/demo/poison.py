@@ -1,104 +1,206 @@
-"""Poison of every kind, made from the contracts: valid events of a topic with one thing wrong with each."""
+"""Poison of every kind, made from the contracts: records that nobody can read, from a writer with valid credentials."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
-from lockgate import records
 from lockgate.avro.codec import Encoder
 from lockgate.avro.sample import sample
 from lockgate.connection import Settings
-from lockgate.contracts.model import Contracts, Domain
+from lockgate.contracts.model import Contracts, Domain, EventType, Workload
+from lockgate.deadletters.letter import Letter
 from lockgate.errors import DeliveryError, PoisonReason, RegistryError
+from lockgate.records import Coordinates, Headers, frame, without_envelope
 from lockgate.registry import Registry
 
-__all__ = ["Poison", "brew", "send"]
+__all__ = ["Poison", "PoisonCheck", "check_letters", "poison_for", "schema_ids", "send", "variants"]
 
-_UNKNOWN_ID = 0x7FFFFFFF
-_OUT_OF_RANGE = b"\xd8\x04"
-"""300 as Avro's zig-zag varint: no union has so many branches, no enum of the contracts so many symbols."""
-_NEGATIVE = b"\x01"
-"""-1 as Avro's zig-zag varint: no string has that length."""
+_HEADERS: Headers = (("x-demo", b"poison"), ("x-raw", b"\xff\x00\xfe"), ("x-none", None), ("x-demo", b"again"))
+"""What a letter has to bring back as well: bytes that are no text, nothing at all, and a name that occurs twice."""
+_FAR = 1 << 20
+"""An index that no enum and no union has."""
+_BEFORE_DECODING: frozenset[PoisonReason] = frozenset(
+    {"empty-value", "no-magic-byte", "unknown-schema-id", "foreign-schema-id"}
+)
+"""Kinds that show before the event type is known, so that no workload can take them for a type it does not consume."""
 
 
 @attrs.frozen
 class Poison:
-    """Hold a record that nobody can read, and why."""
+    """Hold one record that cannot be read."""
 
     reason: PoisonReason
+    topic: str
+    event_type: str
+    """The event type that it pretends to be, where one can tell."""
     key: bytes
     value: bytes
+    place: Coordinates | None = None
+    """Where it lies, once it was sent."""
+
+    def is_poison_to(self, workload: Workload) -> bool:
+        """Return whether a workload must dead-letter it; to others it is an event type that they skip."""
+        return self.reason in _BEFORE_DECODING or self.event_type in workload.consumes
 
 
-def brew(contracts: Contracts, domain: Domain, registry: Registry, *, seed: str = "poison") -> Iterator[Poison]:
-    """Yield one poisoned record of each kind for a domain's topic, made from its first event type.
+def schema_ids(contracts: Contracts, registry: Registry) -> dict[str, int]:
+    """Return the registry's id of each event type's schema; raise RegistryError where one is not registered."""
+    found = {}
+    for domain in contracts.domains:
+        for event in domain.events:
+            known = registry.version(domain.subject(event))
+            if known is None:
+                raise RegistryError(f"{domain.subject(event)} is not registered", next_step="run `lockgate apply`")
+            found[event.full_name] = known.schema_id
+    return found
 
-    Keys begin with `seed`. Raise RegistryError where the domain's schemas are not registered.
+
+def variants(
+    event: EventType, key_field: str, schema_id: int, *, foreign_id: int | None, seed: int = 0
+) -> Iterator[tuple[PoisonReason, bytes, bytes]]:
+    """Yield (reason, key, value) for each kind of poison that can be made from an event type.
+
+    `foreign_id` is a schema id of another topic; without one that kind is left out, as is `index-out-of-range` for an
+    event type that has neither an enum nor a union among its fields.
     """
-    event = domain.events[0]
-    mine = _schema_id(registry, domain, event.full_name, event.schema)
-    key = f"{seed}-{domain.name}"
-    datum = dict(sample(event.schema, 0)) | {domain.key: key}
-    body = Encoder(event.schema).encode(datum)
-    good, raw = records.frame(mine, body), key.encode()
-    yield Poison("empty-value", raw, b"")
-    yield Poison("no-magic-byte", raw, b'{"not": "Avro"}')
-    yield Poison("unknown-schema-id", raw, records.frame(_UNKNOWN_ID, body))
-    for other in contracts.domains:
-        if other.topic.name != domain.topic.name:
-            foreign = other.events[0]
-            theirs = _schema_id(registry, other, foreign.full_name, foreign.schema)
-            yield Poison("foreign-schema-id", raw, records.frame(theirs, body))
-            break
-    yield Poison("truncated", raw, good[:-1])
-    yield Poison("trailing-bytes", raw, good + b"\x00")
-    yield Poison("key-mismatch", b"somebody-else", good)
-    before = _before(event.schema, datum, lambda kind: kind == "string")
-    if before is not None:
-        yield Poison("malformed", raw, records.frame(mine, before + _NEGATIVE))
-    before = _before(event.schema, datum, _has_index)
-    if before is not None:
-        yield Poison("index-out-of-range", raw, records.frame(mine, before + _OUT_OF_RANGE))
+    mark = f"poison-{secrets.token_hex(6)}"
+    datum = {**sample(event.schema, seed), key_field: mark}
+    body, key = Encoder(event.schema).encode(datum), mark.encode()
+    yield "empty-value", key, b""
+    yield "no-magic-byte", key, b'{"this": "is no Avro"}'
+    yield "unknown-schema-id", key, frame(0x7FFF_FFFF, body)
+    if foreign_id is not None:
+        yield "foreign-schema-id", key, frame(foreign_id, body)
+    yield "truncated", key, frame(schema_id, body[:-1])
+    yield "trailing-bytes", key, frame(schema_id, body + b"\x00")
+    # the key field is a string of every event: as many bytes that are no UTF-8 leave all else where it was
+    yield "malformed", key, frame(schema_id, body.replace(key, b"\xff" * len(key), 1))
+    stretched = _with_an_index_out_of_range(event.schema, datum)
+    if stretched is not None:
+        yield "index-out-of-range", key, frame(schema_id, stretched)
+    yield "key-mismatch", f"not-{mark}".encode(), frame(schema_id, body)
 
 
-def send(settings: Settings, topic: str, poison: list[Poison]) -> None:
-    """Write poison with a writer's valid credentials, past every check that Lockgate's own producer makes."""
-    refused: list[KafkaError] = []
+def _with_an_index_out_of_range(schema: Mapping[str, Any], datum: Mapping[str, Any]) -> bytes | None:
+    """Encode a datum with an impossible index where its first enum or union stands.
 
-    def delivered(error: KafkaError | None, _: object) -> None:
+    Avro writes an index as it writes a long: with a long in the field's place the encoder writes any number there.
+    """
+    for number, field in enumerate(schema["fields"]):
+        kind = field["type"]
+        if isinstance(kind, list) or (isinstance(kind, Mapping) and kind.get("type") == "enum"):
+            fields = [dict(each) for each in schema["fields"]]
+            fields[number] = {"name": field["name"], "type": "long"}
+            return Encoder({**schema, "fields": fields}).encode({**datum, field["name"]: _FAR})
+    return None
+
+
+def poison_for(contracts: Contracts, ids: Mapping[str, int], *, rounds: int = 1) -> list[Poison]:
+    """Return poison of every kind for every domain that is read and that a program writes, `rounds` times each."""
+    made = []
+    for domain in contracts.domains:
+        if not domain.readers or writer_of(contracts, domain) is None:
+            continue
+        foreign = next((ids[each] for each in ids if contracts.domain_of(each) is not domain), None)
+        for turn in range(rounds):
+            for event in domain.events:
+                made += [
+                    Poison(reason, domain.topic.name, event.full_name, key, value)
+                    for reason, key, value in variants(
+                        event, domain.key, ids[event.full_name], foreign_id=foreign, seed=turn
+                    )
+                ]
+    return made
+
+
+def writer_of(contracts: Contracts, domain: Domain) -> str | None:
+    """Return a workload that may write a domain: one that reads nothing, if there is one."""
+    writers = [name for name in domain.writers if name in contracts.workloads]
+    return min(writers, key=lambda name: (bool(contracts.workload(name).consumes), name), default=None)
+
+
+def send(contracts: Contracts, poisons: Sequence[Poison], settings_of: Callable[[str], Settings]) -> list[Poison]:
+    """Write poison with the valid credentials of each domain's writer; return it with where it lies.
+
+    Raise DeliveryError where the brokers do not take one.
+    """
+    by_topic = {domain.topic.name: domain for domain in contracts.domains}
+    sent: list[Poison] = []
+    failed: list[str] = []
+
+    def note(poison: Poison, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            refused.append(error)
+            failed.append(f"{poison.topic}: {error.str()}")
+        else:
+            place = Coordinates(poison.topic, message.partition() or 0, message.offset() or 0)
+            sent.append(attrs.evolve(poison, place=place))
 
-    producer = Producer({**settings.client_config(), "acks": "all", "enable.idempotence": True, "log_level": 3})
-    for each in poison:
-        producer.produce(topic, each.value, each.key, on_delivery=delivered)
-    left = producer.flush(60)
-    if refused or left:
-        why = refused[0].str() if refused else "no answer within 60 s"
-        raise DeliveryError(f"{len(refused) + left} poisoned records were not written to {topic}: {why}")
+    clients: dict[str, Producer] = {}
+    for poison in poisons:
+        writer = writer_of(contracts, by_topic[poison.topic])
+        if writer is None:
+            raise ValueError(f"nobody writes {poison.topic}")
+        if writer not in clients:
+            config = settings_of(writer).client_config()
+            config |= {"acks": "all", "enable.idempotence": True, "client.id": writer, "log_level": 3}
+            clients[writer] = Producer(config)
+        clients[writer].produce(
+            poison.topic,
+            key=poison.key,
+            value=poison.value,
+            headers=list[tuple[str, str | bytes | None]](_HEADERS),
+            on_delivery=partial(note, poison),
+        )
+    for client in clients.values():
+        client.flush(60)
+    if failed or len(sent) < len(poisons):
+        raise DeliveryError(f"{len(poisons) - len(sent)} poisoned records were not taken: {', '.join(failed[:3])}")
+    return sent
 
 
-def _schema_id(registry: Registry, domain: Domain, event_type: str, schema: Mapping[str, Any]) -> int:
-    found = registry.find(f"{domain.topic.name}-{event_type}", schema)
-    if found is None:
-        raise RegistryError(f"{event_type} is not registered", next_step="run `lockgate apply`")
-    return found.schema_id
+@attrs.frozen
+class PoisonCheck:
+    """Say whether each poisoned record came out where it should."""
+
+    sent: int
+    letters: int
+    """Letters that have to lie there: one for each workload that reads the topic and cannot skip the record."""
+    wrong: tuple[str, ...]
+    """What is missing, has another reason, or is not byte for byte what was sent."""
 
 
-def _has_index(kind: Any) -> bool:
-    """Tell whether a field's encoding begins with an index: a union's or an enum's."""
-    return isinstance(kind, list) or (isinstance(kind, Mapping) and kind.get("type") == "enum")
+def check_letters(contracts: Contracts, sent: Iterable[Poison], letters: Iterable[Letter]) -> PoisonCheck:
+    """Set poison that was sent against the letters that lie in the dead-letter topics."""
+    found = {
+        (letter.envelope.group, letter.envelope.source): letter for letter in letters if letter.envelope is not None
+    }
+    readers = {domain.topic.name: domain.readers for domain in contracts.domains}
+    wrong, wanted, count = [], 0, 0
+    for poison in sent:
+        count += 1
+        for reader in readers[poison.topic]:
+            if poison.place is None or not poison.is_poison_to(contracts.workload(reader)):
+                continue
+            wanted += 1
+            fault = _fault(poison, found.get((reader, poison.place)))
+            if fault is not None:
+                wrong.append(f"{poison.reason} at {poison.place}, {reader}: {fault}")
+    return PoisonCheck(count, wanted, tuple(wrong))
 
 
-def _before(schema: Mapping[str, Any], datum: Mapping[str, Any], wanted: Any) -> bytes | None:
-    """Return the encoding of all fields before the first wanted one, or None where there is none."""
-    fields = list(schema["fields"])
-    for index, field in enumerate(fields):
-        if wanted(field["type"]):
-            head = dict(schema) | {"fields": fields[:index]}
-            return Encoder(head).encode({each["name"]: datum[each["name"]] for each in fields[:index]})
+def _fault(poison: Poison, letter: Letter | None) -> str | None:
+    if letter is None:
+        return "no letter"
+    if letter.reason != poison.reason:
+        return f"its letter says {letter.reason}"
+    if (letter.key, letter.value) != (poison.key, poison.value):
+        return "key or value are not those that were sent"
+    if without_envelope(letter.headers) != list(_HEADERS):
+        return "the headers are not those that were sent"
     return None

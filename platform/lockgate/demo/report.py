@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lockgate.demo.balance import Balance, Matches
-from lockgate.demo.trespass import Attempt
+from lockgate.demo.poison import PoisonCheck
+from lockgate.demo.trespass import Verdict
 
 __all__ = ["Report"]
+
+_SHOWN = 20
 
 _HOW = (
     "How `handled` is counted: every process of a workload appends a line to a journal of its own for each record, "
@@ -34,19 +37,36 @@ class Report:
     """The load's stated troubles, and how many events have each."""
     poisoned: Mapping[str, int]
     """Raw poison by reason."""
-    attempts: Sequence[Attempt]
+    poison: PoisonCheck
+    verdicts: Sequence[Verdict]
+    """What came of each attempt at something that is not granted."""
     balance: Balance
     matches: Matches
+    retries: Mapping[str, Sequence[int]]
+    """By workload, how many records each of its retry topics took."""
     seconds: float
-    """From the first event to the last outcome."""
+    """From the first event to the last outcome, the retries' delays included."""
     processes: int
+    """Processes that have kept a journal."""
+    torn: int = 0
+    """Journal lines that a killed process did not finish."""
 
     @property
     def holds(self) -> bool:
-        """Return whether nothing is lost, every trespasser was refused, and downstream matches upstream."""
+        """Return whether nothing is lost, poison came out as it went in, and nobody got what was not granted.
+
+        An empty run holds nothing: books without entries prove as little as trespassers that never tried.
+        """
         books = self.balance
         even = books.written == books.handled + books.skipped + books.dead_lettered + books.lost
-        return even and not books.lost and self.matches.hold and all(attempt.refused for attempt in self.attempts)
+        return (
+            even
+            and books.written > 0
+            and not books.lost
+            and self.matches.hold
+            and not self.poison.wrong
+            and all(verdict.refused for verdict in self.verdicts)
+        )
 
     @property
     def events_per_second(self) -> float:
@@ -72,6 +92,7 @@ class Report:
                     "topic": topic,
                     "workload": workload,
                     **_counts(count),
+                    "retried_by_tier": list(self.retries.get(workload, ())),
                     "reasons": dict(books.reasons[topic, workload]),
                 }
                 for (topic, workload), count in books.by_reader.items()
@@ -88,10 +109,21 @@ class Report:
             "sent": dict(self.sent),
             "trouble": dict(self.trouble),
             "poisoned": dict(self.poisoned),
-            "attempts": [attrs.asdict(attempt) for attempt in self.attempts],
+            "poison": {"sent": self.poison.sent, "letters": self.poison.letters, "wrong": list(self.poison.wrong)},
+            "attempts": [
+                {
+                    "principal": verdict.attempt.principal,
+                    "action": verdict.attempt.action,
+                    "target": verdict.attempt.target,
+                    "refused": verdict.refused,
+                    "answer": verdict.answer,
+                }
+                for verdict in self.verdicts
+            ],
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.events_per_second, 1),
             "processes": self.processes,
+            "torn": self.torn,
         }
 
     def show(self, console: Console) -> None:
@@ -99,10 +131,8 @@ class Report:
         console.print()
         console.print(self._readers())
         console.print(self._refusals())
-        for title, counts in (("Stated troubles", self.trouble), ("Raw poison", self.poisoned)):
-            if counts:
-                listed = ", ".join(f"{count} {what}" for what, count in counts.items())
-                console.print(f"{title}: {listed}", highlight=False, soft_wrap=True)
+        for line in self._troubles():
+            console.print(line, highlight=False, soft_wrap=True)
         console.print()
         console.print(_HOW, highlight=False, soft_wrap=True)
         console.print()
@@ -112,23 +142,55 @@ class Report:
         table = Table(title="What became of each record", box=box.SIMPLE_HEAD, title_justify="left")
         for name in ("topic", "read by"):
             table.add_column(name, no_wrap=True)
-        for name in ("written", "handled", "skipped", "retried", "dead letters", "lost"):
+        for name in ("in", "handled", "skipped", "retried", "dead letters", "lost"):
             table.add_column(name, justify="right")
         table.add_column("dead letters by reason")
         for (topic, workload), count in self.balance.by_reader.items():
             values = _counts(count)
+            retried = " + ".join(f"{taken:,}" for taken in self.retries.get(workload, ()))
             reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(self.balance.reasons[topic, workload].items()))
-            shown = (values[name] for name in ("written", "handled", "skipped", "retried", "dead_lettered", "lost"))
-            table.add_row(topic, workload, *(f"{value:,}" for value in shown), reasons)
+            table.add_row(
+                topic,
+                workload,
+                *(f"{values[name]:,}" for name in ("written", "handled", "skipped")),
+                retried if values["retried"] else "0",
+                *(f"{values[name]:,}" for name in ("dead_lettered", "lost")),
+                reasons,
+            )
         return table
 
     def _refusals(self) -> Table:
-        table = Table(title="Trespassers", box=box.SIMPLE_HEAD, title_justify="left")
-        for name in ("who", "tried to", "outcome"):
-            table.add_column(name)
-        for attempt in self.attempts:
-            table.add_row(attempt.who, attempt.what, "refused" if attempt.refused else f"NOT REFUSED: {attempt.answer}")
+        table = Table(title="Attempts at what is not granted", box=box.SIMPLE_HEAD, title_justify="left")
+        table.add_column("tried to", no_wrap=True)
+        for name in ("attempts", "refused"):
+            table.add_column(name, justify="right")
+        table.add_column("the answers")
+        for action in dict.fromkeys(verdict.attempt.action for verdict in self.verdicts):
+            tried = [verdict for verdict in self.verdicts if verdict.attempt.action == action]
+            answers = Counter(verdict.answer for verdict in tried)
+            table.add_row(action, str(len(tried)), str(sum(verdict.refused for verdict in tried)), ", ".join(answers))
         return table
+
+    def _troubles(self) -> list[str]:
+        lines = []
+        events = sum(self.sent.values())
+        if self.trouble:
+            shares = ", ".join(f"{n:,} {what} ({n / events:.1%})" for what, n in self.trouble.items())
+            lines.append(f"Stated troubles among {events:,} events sent: {shares}")
+        if self.poisoned:
+            kinds = ", ".join(f"{count} {reason}" for reason, count in self.poisoned.items())
+            lines.append(
+                f"Raw poison: {self.poison.sent} records ({kinds}); {self.poison.letters} letters expected, "
+                f"{self.poison.letters - len(self.poison.wrong)} found, byte for byte and with the right reason"
+            )
+        lines += [f"WRONG: {fault}" for fault in self.poison.wrong[:_SHOWN]]
+        lines += [
+            f"NOT REFUSED: {verdict.attempt.principal} tried to {verdict.attempt.action} {verdict.attempt.target}: "
+            f"{verdict.answer}"
+            for verdict in self.verdicts
+            if not verdict.refused
+        ]
+        return lines
 
     def _verdict(self, console: Console) -> None:
         books, matches = self.balance, self.matches
@@ -136,15 +198,24 @@ class Report:
             f"written {books.written:,} = handled {books.handled:,} + skipped {books.skipped:,} + dead-lettered "
             f"{books.dead_lettered:,} + lost {books.lost:,}   (pairs of a record and a workload that reads it)",
             f"duplicated {books.duplicated:,}, retried {books.retried:,}, {self.processes} processes, "
-            f"{self.seconds:.1f} s, {self.events_per_second:,.0f} a second",
+            f"{self.seconds:.1f} s with all retries, {self.events_per_second:,.0f} a second",
             f"downstream: {matches.results:,} results named, {matches.events:,} events found, "
             f"{len(matches.missing)} missing, {len(matches.orphaned)} without an upstream event",
         ]
         lines += [f"lost: {each}" for each in books.missing]
+        lines += [f"missing downstream: {each}" for each in matches.missing]
+        lines += [f"without an upstream event: {each}" for each in matches.orphaned]
         lines += [f"more than one outcome: {each}" for each in books.repeated]
+        if books.duplicated:
+            lines.append(
+                "A record has more than one outcome where a process was killed, or lost its partitions, between "
+                "the outcome and the commit of its offset; its results carry the same ce_id both times."
+            )
         for line in lines:
             console.print(line, highlight=False, soft_wrap=True)
         verdict = "The books balance: nothing is lost." if self.holds else "THE BOOKS DO NOT BALANCE."
+        if not self.holds and not books.lost:
+            verdict = "NOTHING IS LOST, BUT NOT ALL IS AS IT SHOULD BE: see above."
         console.print(verdict, style="bold green" if self.holds else "bold red", highlight=False)
 
 

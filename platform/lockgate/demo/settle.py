@@ -1,108 +1,145 @@
-"""When all is done: every group has finished everything in its topics, retries included."""
+"""Waiting until all is quiet: every group has read all there is, and nothing waits in a retry topic."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from lockgate.connection import Settings
-from lockgate.contracts.derive import consumer_topics
+from lockgate.contracts.derive import consumer_topics, derive
 from lockgate.contracts.model import Contracts
-from lockgate.errors import ClusterUnavailable, LockgateError
+from lockgate.deadletters.scan import cluster_error
+from lockgate.errors import ClusterError, ClusterUnavailable
 
-__all__ = ["Lag", "Watch"]
+__all__ = ["Lag", "Observer", "Unsettled", "settle"]
 
-Place = tuple[str, int]
+Ends = Mapping[tuple[str, int], int]
+"""Offsets by (topic, partition)."""
+
+_TIMEOUT = 20.0
+
+
+class Unsettled(ClusterError):  # noqa: N818  # a state that was found, as its siblings in errors.py are named
+    """Report that a group stopped making progress before it had read everything."""
 
 
 @attrs.frozen
 class Lag:
-    """Hold what groups have and have not finished, in records."""
+    """Hold how many records a group has not finished, by topic."""
 
-    finished: int
-    open: int
-    by_group: Mapping[str, int]
+    workload: str
+    by_topic: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Return the sum over the domain topic and its retry topics."""
+        return sum(self.by_topic.values())
 
 
-class Watch:
-    """Watch the groups of a project's workloads."""
+class Observer:
+    """Look at a cluster as an administrator: ends of topics, and what groups have committed."""
 
     def __init__(self, contracts: Contracts, settings: Settings) -> None:
-        self._client = AdminClient(settings.client_config() | {"log_level": 0})
-        consumers = [workload for workload in contracts.workloads.values() if workload.consumes]
-        self._topics = {workload.name: consumer_topics(contracts, workload) for workload in consumers}
-        self._partitions = {
-            topic: contracts.domain_of(workload.consumes[0]).topic.partitions
-            for workload in consumers
-            for topic in self._topics[workload.name]
+        self._settings = settings
+        self._admin = AdminClient({**settings.client_config(), "log_level": 0})
+        self._topics = {
+            workload.name: consumer_topics(contracts, workload)
+            for workload in contracts.workloads.values()
+            if workload.consumes
         }
+        self._partitions = {topic.name: topic.partitions for topic in derive(contracts).topics}
 
-    def ends(self) -> dict[Place, int]:
-        """Return the end offset of each partition of the domain and retry topics."""
-        return self._offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client has no types here
+    def ends(self, topics: Iterable[str], *, first: bool = False) -> dict[tuple[str, int], int]:
+        """Return the end (or with `first` the beginning) of each partition of some topics."""
+        # the client's class methods have no types
+        spec: OffsetSpec = OffsetSpec.earliest() if first else OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        places = [(topic, number) for topic in topics for number in range(self._partitions[topic])]
+        try:
+            asked = self._admin.list_offsets(
+                {TopicPartition(*place): spec for place in places}, request_timeout=_TIMEOUT
+            )
+            return {
+                (partition.topic, partition.partition): answer.result(_TIMEOUT).offset
+                for partition, answer in asked.items()
+            }
+        except KafkaException as error:
+            raise cluster_error(error.args[0], self._settings) from error
+        except TimeoutError as error:
+            raise ClusterUnavailable("the brokers did not say where their topics end") from error
 
-    def lag(self) -> Lag:
-        """Return how far the groups are.
+    def lags(self) -> list[Lag]:
+        """Return every group's lag.
 
-        Committed offsets are read before the ends: where nothing is open then, nothing was open at that moment, because
-        what a record leads to is on the brokers before its offset is committed.
+        Commits are read before ends: what is written in between makes a lag look larger, never smaller. So where all
+        lags are 0 and no program writes any more, there is nothing left that could write.
         """
-        committed = {group: self._committed(group) for group in self._topics}
-        ends = self.ends()
-        starts = self._offsets(OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # no types here either
-        by_group = {}
-        finished = 0
-        for group, topics in self._topics.items():
-            still = 0
-            for topic in topics:
-                for partition in range(self._partitions[topic]):
-                    place = (topic, partition)
-                    done = max(committed[group].get(place, 0), starts[place])
-                    still += max(0, ends[place] - done)
-                    finished += done - starts[place]
-            by_group[group] = still
-        return Lag(finished, sum(by_group.values()), by_group)
+        committed = {name: self._committed(name) for name in self._topics}
+        topics = sorted({topic for each in self._topics.values() for topic in each})
+        beginnings, ends = self.ends(topics, first=True), self.ends(topics)
+        found = []
+        for name, theirs in self._topics.items():
+            by_topic = dict.fromkeys(theirs, 0)
+            for (topic, number), end in ends.items():
+                if topic in by_topic:
+                    done = max(committed[name].get((topic, number), 0), beginnings[topic, number])
+                    by_topic[topic] += max(0, end - done)
+            found.append(Lag(name, by_topic))
+        return found
 
-    def wait(self, tell: Callable[[Lag], None], check: Callable[[], None], *, patience: float = 90.0) -> None:
-        """Wait until nothing is open; raise LockgateError when nothing has moved for `patience` seconds."""
-        moved, last = time.monotonic(), (-1, -1)
-        while True:
-            check()
-            try:
-                lag = self.lag()
-            except KafkaException as error:
-                if time.monotonic() - moved > patience:
-                    raise ClusterUnavailable(f"the brokers do not say how far the groups are: {error}") from error
-                time.sleep(0.5)
-                continue
-            tell(lag)
-            if lag.open == 0:
-                return
-            if (lag.finished, lag.open) != last:
-                moved, last = time.monotonic(), (lag.finished, lag.open)
-            elif time.monotonic() - moved > patience:
-                stuck = ", ".join(f"{group}: {count}" for group, count in lag.by_group.items() if count)
-                raise LockgateError(
-                    f"nothing has moved for {patience:.0f} s, and records are open ({stuck})",
-                    next_step="`lockgate status` and the services' logs say why",
-                )
-            time.sleep(0.3)
-
-    def _committed(self, group: str) -> dict[Place, int]:
-        answer = self._client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
-        partitions: Any = answer.result(10).topic_partitions
-        return {(entry.topic, entry.partition): entry.offset for entry in partitions if entry.offset >= 0}
-
-    def _offsets(self, spec: OffsetSpec) -> dict[Place, int]:
-        asked = {
-            TopicPartition(topic, partition): spec
-            for topic, count in self._partitions.items()
-            for partition in range(count)
+    def _committed(self, group: str) -> dict[tuple[str, int], int]:
+        try:
+            asked = self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT
+            )
+            answer = asked[group].result(_TIMEOUT)
+        except KafkaException as error:
+            raise cluster_error(error.args[0], self._settings) from error
+        except TimeoutError as error:
+            raise ClusterUnavailable(f"the brokers did not say what {group} has committed") from error
+        return {
+            (partition.topic, partition.partition): partition.offset
+            for partition in answer.topic_partitions or ()
+            if partition.offset >= 0
         }
-        answers = self._client.list_offsets(asked, request_timeout=10)
-        return {(entry.topic, entry.partition): answer.result(10).offset for entry, answer in answers.items()}
+
+
+def settle(
+    observer: Observer,
+    *,
+    stalled_after: float,
+    progress: Callable[[Sequence[Lag]], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+    pause: float = 0.5,
+) -> None:
+    """Wait until no group has any lag; `check` may raise what makes waiting pointless, such as a dead service.
+
+    Raise Unsettled where nothing moves for `stalled_after` seconds, which has to be longer than the longest retry
+    delay. Brokers that do not answer for a while are waited for as long.
+    """
+    last: list[Lag] = []
+    moved = time.monotonic()
+    while True:
+        check()
+        try:
+            lags = observer.lags()
+        except ClusterUnavailable:
+            if time.monotonic() - moved > stalled_after:
+                raise
+            time.sleep(pause)
+            continue
+        progress(lags)
+        if all(lag.total == 0 for lag in lags):
+            return
+        if lags != last:
+            last, moved = lags, time.monotonic()
+        if time.monotonic() - moved > stalled_after:
+            stuck = ", ".join(f"{lag.workload} ({lag.total})" for lag in lags if lag.total)
+            raise Unsettled(
+                f"nothing has moved for {stalled_after:.0f} s; records wait for {stuck}",
+                next_step="the services' logs say why",
+            )
+        time.sleep(pause)
