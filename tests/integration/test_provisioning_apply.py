@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -34,11 +35,13 @@ from lockgate.contracts.derive import Acl, derive
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts
 from lockgate.errors import ClusterDenied, PlanRefused, RegistryDenied, SettingsError
-from lockgate.provisioning import Plan, apply, make_plan
+from lockgate.local.tools import command
+from lockgate.provisioning.apply import apply
 from lockgate.provisioning.changes import Change, CreateTopic, SetPassword
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder
 from lockgate.provisioning.desired import desired_state
+from lockgate.provisioning.plan import Plan, make_plan
 from lockgate.provisioning.readiness import wait_until_ready
 from lockgate.provisioning.rehearsal import rehearse
 from lockgate.provisioning.wire import BrokerConnection
@@ -423,6 +426,24 @@ class TestPasswords:
         apply_to(world, plan)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert world.settings(world.sink).password == password
+
+    def test_kafkas_own_tools_work_with_the_properties(self, world: World) -> None:
+        listed = subprocess.run(
+            command(
+                [
+                    "kafka-topics",
+                    "--list",
+                    *("--bootstrap-server", world.settings(world.worker).bootstrap_servers),
+                    *("--command-config", str(folder_of(world) / f"{world.worker}.properties")),
+                ]
+            ),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        mine = {a.name for a in derive(world.contracts).acls if a.principal == world.worker and a.resource == "TOPIC"}
+        assert set(listed.stdout.split()) == mine
 
     def test_no_output_holds_a_password(self, stack: SharedStack, tmp_path: Path) -> None:
         root = tmp_path / "fresh"

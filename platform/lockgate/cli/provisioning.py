@@ -9,10 +9,9 @@ import click
 
 from lockgate.cli.options import Project, as_option, echo_json, output_option, pass_project
 from lockgate.connection import credentials_directory, settings_for
-from lockgate.provisioning import Plan
-from lockgate.provisioning import apply as apply_plan
+from lockgate.provisioning.apply import apply as apply_plan
 from lockgate.provisioning.changes import Change
-from lockgate.provisioning.plan import make_plan
+from lockgate.provisioning.plan import Plan, make_plan
 
 __all__ = ["apply", "plan"]
 
