@@ -62,17 +62,18 @@ def provision(root: Path, state: Path, host_state: str, progress: Callable[[str]
     progress("brokers and registry answer")
 
     home = state / "containers" / "provision"
+    outside = {
+        ",".join(servers): ",".join(broker.advertised("CLIENT") for broker in brokers),
+        url: registry_url(registry, "localhost"),
+        str(identities.ca_file): f"{host_state}/certificates/ca.pem",
+    }
+    _take_over(state / "credentials", home / "credentials", outside)
     write_credentials(home / "credentials", identities, ",".join(servers), url)
     contracts = load(root)
     settings = settings_for("admin", root, {"LOCKGATE_HOME": str(home)})
     plan = make_plan(contracts, settings, home / "credentials")
     apply(plan, contracts, settings, home / "credentials", progress=progress)
 
-    outside = {
-        ",".join(servers): ",".join(broker.advertised("CLIENT") for broker in brokers),
-        url: registry_url(registry, "localhost"),
-        str(identities.ca_file): f"{host_state}/certificates/ca.pem",
-    }
     workloads = [workload.name for service in contracts.services for workload in service.workloads]
     hand_out(state, home / "credentials", workloads, identities.ca_file, outside)
     progress("handed the credentials out")
@@ -89,11 +90,21 @@ def hand_out(state: Path, source: Path, workloads: list[str], ca_file: Path, out
         text = (source / f"{workload}.env").read_text(encoding="utf-8")
         write_private(own / "credentials" / f"{workload}.env", text.replace(str(ca_file), "/lockgate/ca.pem"))
         write_private(own / "ca.pem", certificate)
+    _copy(source, state / "credentials", outside)
+
+
+def _take_over(known: Path, home: Path, outside: Mapping[str, str]) -> None:
+    # Passwords that `lockgate up` made stay valid when the same state is run by Docker.
+    if known.is_dir() and not home.is_dir():
+        _copy(known, home, {there: inside for inside, there in outside.items()})
+
+
+def _copy(source: Path, target: Path, words: Mapping[str, str]) -> None:
     for file in sorted(source.iterdir()):
         text = file.read_text(encoding="utf-8")
-        for inside, there in outside.items():
-            text = text.replace(inside, there)
-        write_private(state / "credentials" / file.name, text)
+        for old, new in words.items():
+            text = text.replace(old, new)
+        write_private(target / file.name, text)
 
 
 def _brokers(programs: tuple[Program, ...]) -> list[Program]:

@@ -49,7 +49,7 @@ class ProcessStatus:
     seconds: float | None
     """Since its start."""
     detail: str
-    """Why it is not up; empty where it is."""
+    """Why it is not up, or who else runs it; empty where there is nothing to say."""
 
 
 @attrs.frozen
@@ -124,6 +124,8 @@ def _process_status(stack: Stack, program: Program) -> ProcessStatus:
         detail="",
     )
     if running is None:
+        if not closed and _is_ours(stack, program):
+            return attrs.evolve(status, state="up", detail="not started by `lockgate up`: Docker runs it, perhaps")
         return attrs.evolve(status, detail=_why_down(stack, program, closed))
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(running.pid)
@@ -141,6 +143,15 @@ def _process_status(stack: Stack, program: Program) -> ProcessStatus:
     except LockgateError as error:
         answers, detail = False, error.message
     return attrs.evolve(status, state="up" if answers else "not answering", detail=detail)
+
+
+def _is_ours(stack: Stack, program: Program) -> bool:
+    if not stack.identities.ca_file.exists():
+        return False
+    try:
+        return _answers(stack, program)
+    except LockgateError:
+        return False
 
 
 def _answers(stack: Stack, program: Program) -> bool:
