@@ -11,7 +11,7 @@ import yaml
 
 from lockgate.contracts.report import Report, nearest
 
-__all__ = ["At", "Fields", "duration_ms"]
+__all__ = ["UNREAD", "At", "Fields", "Texts", "duration_ms"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,22 @@ class At(Generic[T]):
 
     value: T
     line: int
+
+
+@attrs.frozen
+class Texts:
+    """Hold a list of different texts."""
+
+    items: tuple[At[str], ...] = ()
+    complete: bool = False
+    """Whether all of it could be read; if not, nothing follows from what is missing."""
+
+    def __contains__(self, value: str) -> bool:
+        return any(item.value == value for item in self.items)
+
+
+UNREAD: Final = Texts()
+"""A list of which nothing is known."""
 
 
 def duration_ms(text: str) -> int | None:
@@ -94,7 +110,8 @@ class Fields:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
-                report.add(file, line, f"{path or 'file: '}expected a name, got {_describe(key)}")
+                where = f"{path.rstrip('.')}: " if path else ""
+                report.add(file, line, f"{where}expected the name of a field, got {_describe(key)}")
             elif key.value in seen:
                 report.add(file, line, f"{path}{key.value} stands here twice, first on line {seen[key.value]}")
             else:
@@ -118,27 +135,29 @@ class Fields:
         node = self._nodes.get(name)
         return None if node is None else self._text(node, f"{self._path}{name}")
 
-    def texts(self, name: str) -> tuple[At[str], ...] | None:
+    def texts(self, name: str) -> Texts:
         """Return a list of different texts, an empty one where the field is absent."""
         node = self._nodes.get(name)
         if node is None:
-            return None if self.uncertain(name) else ()
+            return Texts(complete=not self.uncertain(name))
         path = f"{self._path}{name}"
         if not isinstance(node, yaml.SequenceNode):
             self._wrong(node, path, "a list")
-            return None
+            return UNREAD
         seen: dict[str, int] = {}
         items = []
+        complete = True
         for index, item in enumerate(node.value):
             text = self._text(item, f"{path}[{index}]")
             if text is None:
+                complete = False
                 continue
             if text.value in seen:
                 self._report.add(self.file, text.line, f"{path} lists {text.value} twice")
                 continue
             seen[text.value] = text.line
             items.append(text)
-        return tuple(items)
+        return Texts(tuple(items), complete)
 
     def integer(self, name: str, *, default: int, maximum: int) -> int | None:
         """Return a whole number from 1 to `maximum`."""

@@ -9,7 +9,7 @@ from typing import Final, get_args
 import attrs
 import yaml
 
-from lockgate.contracts.fields import At, Fields, duration_ms
+from lockgate.contracts.fields import UNREAD, At, Fields, Texts, duration_ms
 from lockgate.contracts.model import Compatibility, Owner
 from lockgate.contracts.report import Report
 from lockgate.contracts.source import compose, read_text
@@ -46,7 +46,6 @@ class DomainFile:
 
     folder: str
     file: str
-    readable: bool = True
     owner: OwnerEntry | None = None
     topic: At[str] | None = None
     partitions: int | None = None
@@ -54,10 +53,10 @@ class DomainFile:
     retention_ms: int | None = None
     key: At[str] | None = None
     compatibility: Compatibility | None = None
-    events: tuple[At[str], ...] | None = None
-    readers: tuple[At[str], ...] | None = None
+    events: Texts = UNREAD
+    readers: Texts = UNREAD
     readers_line: int = 1
-    writers: tuple[At[str], ...] | None = None
+    writers: Texts = UNREAD
     writers_line: int = 1
 
 
@@ -67,8 +66,8 @@ class WorkloadEntry:
 
     name: str
     line: int
-    consumes: tuple[At[str], ...] | None = None
-    publishes: tuple[At[str], ...] | None = None
+    consumes: Texts = UNREAD
+    publishes: Texts = UNREAD
     retry_ms: tuple[int, ...] | None = None
 
 
@@ -90,7 +89,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
     text = read_text(path, file, report)
     node = None if text is None else compose(text, file, report)
     if node is None:
-        return DomainFile(folder, file, readable=False)
+        return DomainFile(folder, file)
     fields = Fields(
         node,
         file,
@@ -100,8 +99,10 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
     )
     name, partitions, replication, retention_ms = _topic(fields, file, report)
     events = fields.texts("events")
-    if events is not None and not events and fields.has("events"):
-        report.add(file, fields.line_of("events"), "events: expected at least one event type")
+    if events == Texts(complete=True):
+        if fields.has("events"):
+            report.add(file, fields.line_of("events"), "events: expected at least one event type")
+        events = UNREAD
     return DomainFile(
         folder,
         file,
@@ -112,7 +113,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         retention_ms=retention_ms,
         key=fields.text("key"),
         compatibility=_compatibility(fields, file, report),
-        events=events if fields.has("events") else None,
+        events=events,
         readers=fields.texts("readers"),
         readers_line=fields.line_of("readers"),
         writers=fields.texts("writers"),
@@ -217,10 +218,12 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         later=("concurrency", "exactly_once", "order"),
     )
     consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
-    if consumes == () and publishes == ():
-        report.add(file, line, f"{path}consumes and publishes are both empty", "a workload needs at least one of them")
+    nothing = Texts(complete=True)
+    if consumes == nothing and publishes == nothing:
+        message = f"workloads.{name}: consumes and publishes are both empty"
+        report.add(file, line, message, "a workload needs at least one of them")
     retry = fields.parsed_list("retry", _retry_delay, f"{_DURATION_WORDS}, of at most 30d")
-    if retry and consumes == ():
+    if retry and consumes == nothing:
         report.add(file, fields.line_of("retry"), f"{path}retry has no effect on a workload that consumes nothing")
     if retry and len(retry) > _MAX_TIERS:
         report.add(

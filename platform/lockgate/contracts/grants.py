@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from lockgate.contracts.fields import At
+from lockgate.contracts.fields import At, Texts
 from lockgate.contracts.files import DomainFile, OwnerEntry, ServiceFile, WorkloadEntry
 from lockgate.contracts.report import Report, nearest
 
@@ -56,11 +56,11 @@ def check_grants(domains: Iterable[DomainFile], services: Iterable[ServiceFile],
         _check_loop(service, workload, report)
 
 
-def _events(workload: WorkloadEntry, direction: _Direction) -> tuple[At[str], ...] | None:
+def _events(workload: WorkloadEntry, direction: _Direction) -> Texts:
     return workload.consumes if direction is _READ else workload.publishes
 
 
-def _listed(domain: DomainFile, direction: _Direction) -> tuple[At[str], ...] | None:
+def _listed(domain: DomainFile, direction: _Direction) -> Texts:
     return domain.readers if direction is _READ else domain.writers
 
 
@@ -73,8 +73,8 @@ def _check_asked(
 ) -> _Asked:
     events = _events(workload, direction)
     lines: dict[str, int] = {}
-    certain = events is not None
-    for event in events or ():
+    certain = events.complete
+    for event in events.items:
         folder = _resolve(service, workload, direction, event, domains, report)
         if folder is None:
             certain = False
@@ -92,7 +92,7 @@ def _check_asked(
     for folder, line in lines.items():
         domain = domains[folder]
         listed = _listed(domain, direction)
-        if listed is None or any(entry.value == workload.name for entry in listed):
+        if workload.name in listed or not listed.complete:
             continue
         place = domain.readers_line if direction is _READ else domain.writers_line
         report.add(
@@ -117,16 +117,14 @@ def _resolve(
     """Return the domain's folder of an event type; None where there is no such type, which has been reported."""
     folder, _, name = event.value.rpartition(".")
     domain = domains.get(folder)
-    if domain is not None and not domain.readable:
-        return folder
-    if domain is not None and (domain.events is None or any(known.value == name for known in domain.events)):
+    if domain is not None and (name in domain.events or not domain.events.complete):
         return folder
     if domain is not None:
-        meant = nearest(name, (known.value for known in domain.events or ()))
+        meant = nearest(name, (known.value for known in domain.events.items))
         meant = f"{folder}.{meant}" if meant else None
         hint = f"did you mean {meant}?" if meant else f"{domain.file} does not list it in events"
     else:
-        known_types = [f"{known.folder}.{entry.value}" for known in domains.values() for entry in known.events or ()]
+        known_types = [f"{known.folder}.{entry.value}" for known in domains.values() for entry in known.events.items]
         meant = nearest(event.value, known_types)
         hint = f"did you mean {meant}?" if meant else f"known domains: {', '.join(sorted(domains))}"
     message = f"{workload.name} {direction.ask} {event.value}, which is no event type"
@@ -142,7 +140,7 @@ def _check_listed(
     services: Iterable[ServiceFile],
     report: Report,
 ) -> None:
-    for entry in _listed(domain, direction) or ():
+    for entry in _listed(domain, direction).items:
         if entry.value not in workloads:
             if any(entry.value in service.unread for service in services):
                 continue  # it may well be declared in a file that could not be read
@@ -169,8 +167,8 @@ def _check_listed(
 
 
 def _check_loop(service: ServiceFile, workload: WorkloadEntry, report: Report) -> None:
-    consumed = {event.value for event in workload.consumes or ()}
-    for event in workload.publishes or ():
+    consumed = {event.value for event in workload.consumes.items}
+    for event in workload.publishes.items:
         if event.value in consumed:
             report.add(
                 service.file,

@@ -11,6 +11,7 @@ from lockgate.contracts.report import Report
 
 __all__ = ["Lines", "parse_json"]
 
+_MAX_DEPTH = 100  # of objects and lists; schemas that people read have ten
 _BLANK = " \t\r\n"
 
 
@@ -33,7 +34,21 @@ def parse_json(text: str, file: str, report: Report) -> Any:
         return None
     if document is None:
         report.add(file, 1, "expected an Avro schema, got null")
+    if _too_deep(document):
+        report.add(file, 1, "is nested too deeply")
+        return None
     return document
+
+
+def _too_deep(document: Any) -> bool:
+    """Tell whether a document would take those who walk through it to the end of the stack."""
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        nested = [node for node in level if isinstance(node, dict | list)]
+        if not nested:
+            return False
+        level = [child for node in nested for child in (node.values() if isinstance(node, dict) else node)]
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

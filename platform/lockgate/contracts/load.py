@@ -22,6 +22,7 @@ from lockgate.contracts.model import (
 from lockgate.contracts.naming import check_folder, check_names
 from lockgate.contracts.report import Report, nearest
 from lockgate.contracts.schemas import COMMON, SchemaFile, check_definitions, check_references, read_schema
+from lockgate.contracts.source import read_text
 from lockgate.errors import ContractsError, SchemaError, UsageError
 
 __all__ = ["load"]
@@ -91,7 +92,9 @@ def _read_schemas(parent: Path, report: Report) -> tuple[list[DomainFile], dict[
                 report.add(file, 1, f"{COMMON} holds the types that all domains share and is no domain", hint)
         elif contract is not None:
             domains.append(read_domain(contract, name, file, report))
-        elif not (folder / "domain.yml").exists():
+        elif (folder / "domain.yml").exists():
+            domains.append(DomainFile(name, f"schemas/{name}/domain.yml"))
+        else:
             report.add(file, 1, f"there is no schemas/{name}/domain.yaml", "each folder with schemas is a domain")
         for path in avsc:
             schema = read_schema(path, name, f"schemas/{name}/{path.name}", report)
@@ -107,6 +110,10 @@ def _read_services(parent: Path, report: Report) -> list[ServiceFile]:
             file = f"services/{folder.name}/service.yaml"
             check_folder(folder.name, file, "service", report)
             services.append(read_service(contract, folder.name, file, report))
+        elif (folder / "service.yml").exists():
+            # the mistake is reported; what the file says only keeps others from being reported in its wake
+            text = read_text(folder / "service.yml", f"services/{folder.name}/service.yml", report)
+            services.append(ServiceFile(folder.name, f"services/{folder.name}/service.yml", unread=text or ""))
     return services
 
 
@@ -119,7 +126,7 @@ def _contract(folder: Path, name: str, place: str, report: Report) -> Path | Non
 
 
 def _check_events(domain: DomainFile, schemas: Mapping[str, SchemaFile], report: Report) -> None:
-    for event in domain.events or ():
+    for event in domain.events.items:
         namespace, dot, name = event.value.rpartition(".")
         if dot:
             if namespace == domain.folder:
@@ -139,10 +146,10 @@ def _check_events(domain: DomainFile, schemas: Mapping[str, SchemaFile], report:
             hint = f"did you mean {meant}?" if meant else f"write {file}"
             report.add(domain.file, event.line, f"events: {event.value} has no schema; there is no {file}", hint)
         elif schema.document is not None:
-            _check_event(domain, schema, report)
+            _check_event(domain, schema, schemas, report)
 
 
-def _check_event(domain: DomainFile, schema: SchemaFile, report: Report) -> None:
+def _check_event(domain: DomainFile, schema: SchemaFile, schemas: Mapping[str, SchemaFile], report: Report) -> None:
     if schema.document is None or schema.document["type"] != "record":
         report.add(schema.file, schema.lines.of("/type"), "is an event type and must be a record")
         return
@@ -156,10 +163,13 @@ def _check_event(domain: DomainFile, schema: SchemaFile, report: Report) -> None
         hint = f"did {place} mean {meant}?" if meant else "the key is a required string of every event"
         report.add(schema.file, schema.lines.of("/fields"), message, hint)
         return
-    field, line = found
+    index, field = found
+    line = schema.lines.of(("fields", index, "name"))
     kind = field["type"]
     if isinstance(kind, dict) and "logicalType" not in kind:
         kind = kind.get("type")
+    if any(path == ("fields", str(index), "type") and name not in schemas for name, path in schema.uses):
+        return  # the key's type does not exist, which is reported as such
     if kind != "string" or "default" in field:
         got = "a string with a default" if kind == "string" else json.dumps(field["type"])
         message = f"{key} is the key of its domain ({place}) and must be a required string, got {got}"
@@ -173,7 +183,7 @@ def _domain(
     report: Report,
 ) -> Domain:
     events = []
-    for event in domain.events or ():
+    for event in domain.events.items:
         schema = schemas[f"{domain.folder}.{event.value}"]
         try:
             bundled = bundle(schema.full_name, documents)
@@ -193,8 +203,8 @@ def _domain(
         key=_present(domain.key).value,
         compatibility=_present(domain.compatibility),
         events=tuple(events),
-        readers=tuple(reader.value for reader in domain.readers or ()),
-        writers=tuple(writer.value for writer in domain.writers or ()),
+        readers=tuple(reader.value for reader in domain.readers.items),
+        writers=tuple(writer.value for writer in domain.writers.items),
         location=Location(domain.file, 1),
     )
 
@@ -216,8 +226,8 @@ def _service(service: ServiceFile) -> Service:
             Workload(
                 name=workload.name,
                 service=name,
-                consumes=tuple(event.value for event in workload.consumes or ()),
-                publishes=tuple(event.value for event in workload.publishes or ()),
+                consumes=tuple(event.value for event in workload.consumes.items),
+                publishes=tuple(event.value for event in workload.publishes.items),
                 retry_ms=workload.retry_ms or (),
                 location=Location(service.file, workload.line),
             )

@@ -63,7 +63,7 @@ def check_names(domains: Iterable[DomainFile], services: Iterable[ServiceFile], 
     _check_distinct(folders, report, "")
     for domain in domains:
         _check_distinct(
-            [_Named(e.value, domain.file, e.line, "event type") for e in domain.events or ()], report, "", folded=False
+            [_Named(e.value, domain.file, e.line, "event type") for e in domain.events.items], report, "", folded=False
         )
     _check_programs(services, report)
     _check_teams(domains, services, report)
@@ -162,7 +162,7 @@ def _check_derived(domains: Iterable[DomainFile], services: Iterable[ServiceFile
             _check_domain_lengths(domain, report)
     for service in services:
         for workload in service.workloads:
-            folder = workload.consumes[0].value.partition(".")[0] if workload.consumes else ""
+            folder = workload.consumes.items[0].value.partition(".")[0] if workload.consumes.items else ""
             domain_file = by_folder.get(folder)
             topic = None if domain_file is None else domain_file.topic
             if topic is None:
@@ -192,7 +192,7 @@ def _check_domain_lengths(domain: DomainFile, report: Report) -> None:
         message = f"has {len(topic.value)} characters, and Kafka allows {names.MAX_NAME_LENGTH}"
         report.add(domain.file, topic.line, f"the topic name {topic.value!r} {message}")
         return
-    for event in domain.events or ():
+    for event in domain.events.items:
         subject = names.subject(topic.value, f"{domain.folder}.{event.value}")
         if len(subject) > names.MAX_SUBJECT_LENGTH:
             message = f"has {len(subject)} characters, and the registry allows {names.MAX_SUBJECT_LENGTH}"

@@ -24,5 +24,5 @@ class Report:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, whatever the case it is written in, or None."""
     spelled = {candidate.lower(): candidate for candidate in sorted(known, reverse=True)}
-    found = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.65)
     return spelled[found[0]] if found else None

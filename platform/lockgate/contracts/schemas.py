@@ -48,12 +48,12 @@ class SchemaFile:
         """Return the lines of the document's parts."""
         return Lines(self.text)
 
-    def field(self, name: str) -> tuple[Mapping[str, Any], int] | None:
-        """Return a field of the record and its line, or None."""
+    def field(self, name: str) -> tuple[int, Mapping[str, Any]] | None:
+        """Return the index of a field of the record, and the field itself, or None."""
         fields = () if self.document is None else self.document.get("fields", ())
         for index, field in enumerate(fields):
             if field["name"] == name:
-                return field, self.lines.of(("fields", index, "name"))
+                return index, field
         return None
 
 
@@ -184,8 +184,10 @@ def check_references(schemas: Mapping[str, SchemaFile], report: Report) -> None:
 def _hint(name: str, inside: Mapping[str, SchemaFile], schemas: Mapping[str, SchemaFile]) -> str | None:
     if name in inside:
         return f"it is defined inside {inside[name].file}: give it a file of its own"
-    namespace = name.rpartition(".")[0]
-    meant = nearest(name, (other for other in schemas if other.startswith(f"{namespace}.")))
+    namespace, _, short = name.rpartition(".")
+    known = {schema.stem: schema.full_name for schema in schemas.values() if schema.folder == namespace}
+    known |= {primitive: primitive for primitive in _PRIMITIVE}
+    meant = known.get(nearest(short, known) or "")
     return f"did you mean {meant}?" if meant else f"there is no schemas/{name.replace('.', '/')}.avsc"
 
 
