@@ -164,7 +164,6 @@ def _check_event(domain: DomainFile, schema: SchemaFile, schemas: Mapping[str, S
         report.add(schema.file, schema.lines.of("/fields"), message, hint)
         return
     index, field = found
-    line = schema.lines.of(("fields", index, "name"))
     kind = field["type"]
     if isinstance(kind, dict) and "logicalType" not in kind:
         kind = kind.get("type")
@@ -173,6 +172,7 @@ def _check_event(domain: DomainFile, schema: SchemaFile, schemas: Mapping[str, S
     if kind != "string" or "default" in field:
         got = "a string with a default" if kind == "string" else json.dumps(field["type"])
         message = f"{key} is the key of its domain ({place}) and must be a required string, got {got}"
+        line = schema.lines.of(("fields", index, "name"))
         report.add(schema.file, line, message, 'write "type": "string", and no default')
 
 

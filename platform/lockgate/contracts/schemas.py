@@ -78,9 +78,9 @@ def read_schema(path: Path, folder: str, file: str, report: Report) -> SchemaFil
         report.add(file, 1, "is nested too deeply")
         return found
     namespace, _, name = _full_name(document, None).rpartition(".")
-    line = found.lines.of(("namespace",) if "namespace" in document else ("name",))
     if namespace != folder:
         said = f"is in the namespace {namespace}" if namespace else "has no namespace"
+        line = found.lines.of("/namespace" if "namespace" in document else "/name")
         report.add(file, line, f"{name} {said}, but lies in schemas/{folder}", f'write "namespace": "{folder}"')
         return found
     if name != found.stem:
