@@ -61,25 +61,39 @@ def line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     fields = [f"{name}={_value(value)}" for name, value in event.items()]
     fields.append(f"at={now:%H:%M:%S}.{now.microsecond // 1000:03d}Z")
     text = " | ".join([*head, " ".join(fields)])
-    return f"{text}\n{exception}" if exception else text
+    if exception is None:
+        return text
+    # indented: what an exception says may look like a log line, but never begins where one does
+    return "\n".join([text, *(f"  {_plain(part)}" for part in str(exception).split("\n"))])
 
 
 def _json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"at": now, "level": event.pop("level", "info"), "logger": event.pop("logger", "lockgate")}
-    return json.dumps(head | {"event": event.pop("event", "")} | dict(event), default=str, ensure_ascii=False)
+    return _plain(json.dumps(head | {"event": event.pop("event", "")} | dict(event), default=str, ensure_ascii=False))
 
 
 def _text(value: object) -> str:
     """Keep a record's content from starting a line of its own."""
     text = str(value)
-    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)
+    return text if text.isprintable() else _quoted(text)
 
 
 def _value(value: object) -> str:
     text = str(value)
-    plain = text.isprintable() and text and not any(mark in text for mark in ' "=|')
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    plain = text.isprintable() and text and not any(mark in text for mark in ' "=|\\')
+    return text if plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return _plain(json.dumps(text, ensure_ascii=False))
+
+
+def _plain(text: str) -> str:
+    """Write as JSON does what a terminal could obey or take for the end of a line: control characters of any kind."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 class _Bridge(logging.Handler):
