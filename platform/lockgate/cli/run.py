@@ -28,7 +28,7 @@ def run(project: Project, name: str, only: bool, parent: int | None) -> int:
     grace = _grace()
     services = {service.name: service for service in contracts.services}
     if not only and name in services:
-        return run_service(contracts, services[name], grace=grace)
+        return run_service(contracts, services[name], grace=grace, parent=parent)
     if name not in contracts.workloads:
         raise UsageError(
             f"neither a service nor a workload is called {name!r}",

@@ -73,9 +73,13 @@ class Services:
                     next_step=f"read {log}",
                 )
 
-    def forget(self, label: str) -> None:
-        """Let go of a process that was ended on purpose."""
-        self._children.pop(label).wait()
+    def pid(self, label: str) -> int:
+        """Return a process's id."""
+        return self._children[label].pid
+
+    def forget(self, label: str) -> int:
+        """Let go of a process that was ended on purpose; return its exit code."""
+        return self._children.pop(label).wait()
 
     def stop(self) -> dict[str, int]:
         """Stop all of them in an orderly way, the stubborn ones at last; return their exit codes."""

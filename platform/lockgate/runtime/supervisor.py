@@ -22,12 +22,13 @@ _INTERRUPTED = 130
 _IDENTITY = ("LOCKGATE_USERNAME", "LOCKGATE_PASSWORD", "LOCKGATE_PASSWORD_FILE")
 
 
-def run_service(contracts: Contracts, service: Service, *, grace: float) -> int:
+def run_service(contracts: Contracts, service: Service, *, grace: float, parent: int | None = None) -> int:
     """Run every consuming workload of a service until a signal; return the exit code.
 
     It is 0 after an orderly stop, 2 where a child failed, 130 after a second signal. The first SIGINT or SIGTERM lets
     the children finish what they have in hand, the second one ends them. One that ends by itself takes the others
-    along: half a service is an outage that nobody notices. Children notice the loss of this process themselves.
+    along: half a service is an outage that nobody notices. Children notice the loss of this process themselves; the
+    loss of `parent`, where one is named, counts as a signal here.
     """
     workloads = [workload for workload in service.workloads if workload.consumes]
     if not workloads:
@@ -42,7 +43,7 @@ def run_service(contracts: Contracts, service: Service, *, grace: float) -> int:
         )
     # all of them before the first child is started: a mistake leaves nothing half running
     environments = {workload.name: _environment(contracts, workload, os.environ) for workload in workloads}
-    return _Family(contracts, workloads, environments, grace).run()
+    return _Family(contracts, workloads, environments, grace, parent).run()
 
 
 def _environment(contracts: Contracts, workload: Workload, environ: Mapping[str, str]) -> dict[str, str]:
@@ -67,11 +68,13 @@ class _Family:
         workloads: Sequence[Workload],
         environments: Mapping[str, Mapping[str, str]],
         grace: float,
+        parent: int | None,
     ) -> None:
         self._contracts = contracts
         self._workloads = workloads
         self._environments = environments
         self._grace = grace
+        self._parent = parent
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._signals = 0
         self._log = logger_for(workloads[0].service)
@@ -87,6 +90,8 @@ class _Family:
                     self._children[workload.name] = self._start(workload)
             while not self._signals and not failed:
                 time.sleep(_POLL)
+                if self._parent is not None and os.getppid() != self._parent:
+                    self._signals += 1
                 for name, child in self._children.items():
                     code = child.poll()
                     if code is not None and not self._signals:
