@@ -112,6 +112,17 @@ def test_a_stop_in_order_loses_nothing_and_repeats_nothing(lab: Lab) -> None:
     assert float(origin) >= due, "a restart makes no retry early"
 
 
+def test_what_does_not_fit_into_a_batchs_time_is_taken_again_once(lab: Lab) -> None:
+    lab.write("quick", 1500)  # so that the batches grow
+    lab.write("slow", 80, millis=60)
+    with lab.world.running() as running:
+        running.until(lambda: len(lab.handled("slow") | lab.handled("quick")) == 1580, "all of it")
+        running.stop()
+    assert lab.handled("quick") == Counter(items("quick", 1500))
+    assert lab.handled("slow") == Counter(items("slow", 80))
+    assert lab.results("slow") == Counter(items("slow", 80))
+
+
 def test_a_second_signal_ends_it_at_once(lab: Lab) -> None:
     world = lab.world
     lab.write("hang", 1)
