@@ -1,0 +1,357 @@
+"""What follows from contracts: exactly these topics, principals, rights and subjects, and nothing beyond them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lockgate.contracts.derive import Acl, Derived, Topic, consumer_topics, derive
+from lockgate.contracts.load import load
+from lockgate.contracts.model import (
+    Contracts,
+    Domain,
+    EventType,
+    Location,
+    Owner,
+    Service,
+    TopicSpec,
+    Workload,
+)
+from lockgate.errors import UsageError
+from tests.projects import write_project
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Location("somewhere.yaml", 1)
+DAY_MS = 86_400_000
+OPERATIONS: tuple[Literal["READ", "WRITE"], ...] = ("READ", "WRITE")
+
+
+@pytest.fixture
+def contracts(tmp_path: Path) -> Contracts:
+    return load(write_project(tmp_path))
+
+
+@pytest.fixture
+def derived(contracts: Contracts) -> Derived:
+    return derive(contracts)
+
+
+def rights(derived: Derived, principal: str) -> set[tuple[str, str, str]]:
+    return {(acl.operation, acl.resource, acl.name) for acl in derived.acls if acl.principal == principal}
+
+
+def topic(derived: Derived, name: str) -> Topic:
+    return next(topic for topic in derived.topics if topic.name == name)
+
+
+def test_each_shape_of_workload_has_its_topics(derived: Derived) -> None:
+    assert {topic.name: (topic.kind, topic.workload, topic.tier) for topic in derived.topics} == {
+        "garden": ("domain", None, None),
+        "kitchen": ("domain", None, None),
+        "garden.retry.garden-service.1": ("retry", "garden-service", 1),
+        "garden.dlq.garden-service": ("dead-letter", "garden-service", None),
+        "garden.retry.kitchen-service.garden.1": ("retry", "kitchen-service.garden", 1),
+        "garden.retry.kitchen-service.garden.2": ("retry", "kitchen-service.garden", 2),
+        "garden.dlq.kitchen-service.garden": ("dead-letter", "kitchen-service.garden", None),
+        "kitchen.retry.kitchen-service.1": ("retry", "kitchen-service", 1),
+        "kitchen.dlq.kitchen-service": ("dead-letter", "kitchen-service", None),
+    }
+
+
+def test_the_topics_of_a_workload_are_its_retry_and_dead_letter_topics(derived: Derived) -> None:
+    assert [topic.name for topic in derived.topics_of("kitchen-service.garden")] == [
+        "garden.retry.kitchen-service.garden.1",
+        "garden.retry.kitchen-service.garden.2",
+        "garden.dlq.kitchen-service.garden",
+    ]
+    assert derived.topics_of("gardener") == ()
+
+
+def test_derived_topics_have_the_partitions_and_the_replication_of_their_source(derived: Derived) -> None:
+    for name in ("garden", "garden.retry.garden-service.1", "garden.dlq.garden-service"):
+        assert (topic(derived, name).partitions, topic(derived, name).replication) == (2, 1)
+    for name in ("kitchen", "kitchen.retry.kitchen-service.1", "kitchen.dlq.kitchen-service"):
+        assert (topic(derived, name).partitions, topic(derived, name).replication) == (6, 3)
+
+
+def test_a_domain_topic_keeps_the_time_its_producers_say(derived: Derived) -> None:
+    assert topic(derived, "kitchen").config == {
+        "cleanup.policy": "delete",
+        "max.message.bytes": "1048588",
+        "message.timestamp.type": "CreateTime",
+        "min.insync.replicas": "2",
+        "retention.ms": str(7 * DAY_MS),
+    }
+
+
+def test_retry_and_dead_letter_topics_count_retention_from_arrival_and_have_room_for_headers(derived: Derived) -> None:
+    common = {
+        "cleanup.policy": "delete",
+        "max.message.bytes": str(1_048_588 + 65_536),
+        "message.timestamp.type": "LogAppendTime",
+        "min.insync.replicas": "2",
+    }
+    retry, letters = topic(derived, "kitchen.retry.kitchen-service.1"), topic(derived, "kitchen.dlq.kitchen-service")
+    assert retry.config == common | {"retention.ms": str(7 * DAY_MS)}
+    assert letters.config == common | {"retention.ms": str(30 * DAY_MS)}
+
+
+def test_one_replica_in_sync_is_enough_where_there_is_only_one(derived: Derived) -> None:
+    assert topic(derived, "garden").config["min.insync.replicas"] == "1"
+
+
+def test_a_retry_topic_keeps_records_for_twice_the_longest_delay() -> None:
+    found = derive(small(retry_ms=(1_000, 20 * DAY_MS)))
+    for tier in (1, 2):
+        assert topic(found, f"plain.retry.reader.{tier}").config["retention.ms"] == str(40 * DAY_MS)
+
+
+def test_a_topic_without_end_stays_without_end() -> None:
+    assert topic(derive(small(retention_ms=-1)), "plain").config["retention.ms"] == "-1"
+
+
+def test_a_workload_that_only_reads_may_do_just_that(derived: Derived) -> None:
+    assert rights(derived, "garden-service") == {
+        ("READ", "GROUP", "garden-service"),
+        ("READ", "TOPIC", "garden"),
+        ("READ", "TOPIC", "garden.retry.garden-service.1"),
+        ("WRITE", "TOPIC", "garden.retry.garden-service.1"),
+        ("WRITE", "TOPIC", "garden.dlq.garden-service"),
+    }
+
+
+def test_a_workload_that_only_writes_may_do_just_that(derived: Derived) -> None:
+    assert rights(derived, "gardener") == {("WRITE", "TOPIC", "garden")}
+
+
+def test_a_workload_that_reads_one_domain_and_writes_another_may_do_just_that(derived: Derived) -> None:
+    assert rights(derived, "kitchen-service.garden") == {
+        ("READ", "GROUP", "kitchen-service.garden"),
+        ("READ", "TOPIC", "garden"),
+        ("READ", "TOPIC", "garden.retry.kitchen-service.garden.1"),
+        ("WRITE", "TOPIC", "garden.retry.kitchen-service.garden.1"),
+        ("READ", "TOPIC", "garden.retry.kitchen-service.garden.2"),
+        ("WRITE", "TOPIC", "garden.retry.kitchen-service.garden.2"),
+        ("WRITE", "TOPIC", "garden.dlq.kitchen-service.garden"),
+        ("WRITE", "TOPIC", "kitchen"),
+    }
+
+
+def test_the_reader_of_a_team_reads_the_letters_of_its_workloads_alone(derived: Derived) -> None:
+    assert rights(derived, "chefs~reader") == {
+        ("READ", "GROUP", "chefs~reader"),
+        ("READ", "TOPIC", "garden.dlq.kitchen-service.garden"),
+        ("READ", "TOPIC", "kitchen.dlq.kitchen-service"),
+    }
+
+
+def test_the_replayer_of_a_team_writes_to_first_retry_topics_too(derived: Derived) -> None:
+    assert rights(derived, "green~replayer") == {
+        ("READ", "GROUP", "green~replayer"),
+        ("READ", "TOPIC", "garden.dlq.garden-service"),
+        ("WRITE", "TOPIC", "garden.retry.garden-service.1"),
+    }
+
+
+def test_every_team_that_reads_has_two_operators_and_ci_has_no_right(derived: Derived) -> None:
+    assert {(principal.name, principal.kind, principal.team) for principal in derived.principals} == {
+        ("garden-service", "workload", "green"),
+        ("gardener", "workload", "green"),
+        ("kitchen-service", "workload", "chefs"),
+        ("kitchen-service.garden", "workload", "chefs"),
+        ("chefs~reader", "reader", "chefs"),
+        ("chefs~replayer", "replayer", "chefs"),
+        ("green~reader", "reader", "green"),
+        ("green~replayer", "replayer", "green"),
+        ("ci", "ci", ""),
+    }
+    assert rights(derived, "ci") == set()
+
+
+def test_a_team_that_reads_nothing_has_no_letters_and_no_operators() -> None:
+    derived = derive(load(ROOT))
+    names = {principal.name for principal in derived.principals}
+    assert "storefront" in names
+    assert "storefront~reader" not in names
+    assert derived.topics_of("storefront") == ()
+
+
+def test_a_principal_is_named_with_its_kind_and_known_by_its_line(derived: Derived) -> None:
+    gardener = next(principal for principal in derived.principals if principal.name == "gardener")
+    assert gardener.user == "User:gardener"
+    assert derived.acl_locations["gardener"] == Location("services/garden/service.yaml", 5)
+
+
+def test_a_subject_is_named_after_topic_and_record_at_the_level_of_its_domain(derived: Derived) -> None:
+    assert [(subject.name, subject.compatibility) for subject in derived.subjects] == [
+        ("garden-garden.Planted", "FULL"),
+        ("garden-garden.Watered", "FULL"),
+        ("kitchen-kitchen.Cooked", "FULL_TRANSITIVE"),
+    ]
+
+
+def test_a_workload_subscribes_to_its_topic_and_its_tiers(contracts: Contracts) -> None:
+    assert consumer_topics(contracts, contracts.workload("kitchen-service.garden")) == (
+        "garden",
+        "garden.retry.kitchen-service.garden.1",
+        "garden.retry.kitchen-service.garden.2",
+    )
+    assert consumer_topics(contracts, contracts.workload("gardener")) == ()
+
+
+def test_the_order_of_declarations_does_not_change_the_rights(contracts: Contracts) -> None:
+    turned = attrs.evolve(
+        contracts,
+        domains=contracts.domains[::-1],
+        services=tuple(attrs.evolve(s, workloads=s.workloads[::-1]) for s in contracts.services[::-1]),
+    )
+    assert derive(turned).acls == derive(contracts).acls
+
+
+def test_an_unknown_workload_or_service_is_answered_with_the_known_ones(contracts: Contracts) -> None:
+    with pytest.raises(UsageError, match="no workload is called 'gardner'") as caught:
+        contracts.workload("gardner")
+    assert caught.value.next_step is not None
+    assert "gardener" in caught.value.next_step
+    with pytest.raises(UsageError, match="no service is called 'gardener'"):
+        contracts.service("gardener")
+
+
+@pytest.mark.parametrize("root", [ROOT, None], ids=["shipped", "small"])
+def test_a_domain_topic_is_read_and_written_where_both_sides_say_so(root: Path | None, tmp_path: Path) -> None:
+    contracts = load(root or write_project(tmp_path))
+    derived = derive(contracts)
+    workloads = contracts.workloads.values()
+    for domain in contracts.domains:
+        name, events = domain.topic.name, {event.full_name for event in domain.events}
+        read, written = (
+            {acl.principal for acl in derived.acls if acl == Acl(acl.principal, "TOPIC", name, operation)}
+            for operation in OPERATIONS
+        )
+        assert read == {workload.name for workload in workloads if events & set(workload.consumes)}
+        assert read == set(domain.readers)
+        assert written == {workload.name for workload in workloads if events & set(workload.publishes)}
+        assert written == set(domain.writers)
+
+
+def small(*, retry_ms: tuple[int, ...] = (), retention_ms: int = DAY_MS) -> Contracts:
+    """Return one domain and one workload that reads it."""
+    owner = Owner("Team", "@team")
+    spec = TopicSpec("plain", 1, 1, retention_ms)
+    domain = Domain("plain", owner, spec, "id", "FULL", (EventType("plain.E", {}, HERE),), ("reader",), (), HERE)
+    reader = Workload("reader", "reader", ("plain.E",), (), retry_ms, HERE)
+    return Contracts(Path(), (domain,), (Service("reader", "reader", owner, (reader,), HERE),))
+
+
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes depends on what else the machine does."""
+NAMES = st.sampled_from(
+    ["a", "a.b", "a.b.c", "a-b", "b", "b.a", "z9", "garden", "garden.reader", "x" * 100, "1", "1.1"]
+)
+"""Some of them begin with others: a right that is no literal would reach too far."""
+TEAMS = st.sampled_from(["Red", "Green", "Blue"])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Contracts:
+    """Draw contracts as loading would let them pass: names are distinct, each workload reads one domain at most."""
+    topics = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    callers = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    events = {topic: tuple(f"d{index}.E{number}" for number in (1, 2)) for index, topic in enumerate(topics)}
+    every = [event for pair in events.values() for event in pair]
+    workloads = []
+    for name in callers:
+        source = draw(st.sampled_from([None, *topics]))
+        consumes = events[source][: draw(st.integers(1, 2))] if source else ()
+        publishes = draw(st.lists(st.sampled_from(every), max_size=3, unique=True))
+        retry = [1_000] * draw(st.integers(0, 3)) if consumes else []
+        workloads.append(Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE))
+    services = tuple(
+        Service(workload.name, f"s{index}", Owner(draw(TEAMS), "@x"), (workload,), HERE)
+        for index, workload in enumerate(workloads)
+    )
+    domains = tuple(
+        Domain(
+            f"d{index}",
+            Owner("Red", "@x"),
+            TopicSpec(topic, 3, 1, DAY_MS),
+            "id",
+            "FULL",
+            tuple(EventType(event, {}, HERE) for event in events[topic]),
+            tuple(w.name for w in workloads if set(w.consumes) & set(events[topic])),
+            tuple(w.name for w in workloads if set(w.publishes) & set(events[topic])),
+            HERE,
+        )
+        for index, topic in enumerate(topics)
+    )
+    return Contracts(Path(), domains, services)
+
+
+@RELAXED
+@given(worlds())
+def test_every_right_is_literal_and_about_something_that_exists(contracts: Contracts) -> None:
+    derived = derive(contracts)
+    topics = {topic.name for topic in derived.topics}
+    principals = {principal.name for principal in derived.principals}
+    for acl in derived.acls:
+        assert acl.pattern == "LITERAL"
+        assert acl.principal in principals
+        assert acl.resource in ("TOPIC", "GROUP")
+        assert acl.name in topics if acl.resource == "TOPIC" else acl.name == acl.principal
+    assert len(set(derived.acls)) == len(derived.acls)
+
+
+@RELAXED
+@given(worlds())
+def test_nobody_may_do_what_no_contract_says(contracts: Contracts) -> None:
+    derived = derive(contracts)
+    owners = {workload.name: service.owner.slug for service in contracts.services for workload in service.workloads}
+    for acl in derived.acls:
+        if acl.resource != "TOPIC":
+            continue
+        topic = next(topic for topic in derived.topics if topic.name == acl.name)
+        if topic.kind == "domain":
+            domain = next(domain for domain in contracts.domains if domain.name == topic.domain)
+            assert acl.principal in (domain.readers if acl.operation == "READ" else domain.writers)
+        elif acl.principal == topic.workload:
+            assert topic.kind == "retry" or acl.operation == "WRITE", "a workload does not read its dead letters"
+        else:
+            assert topic.workload is not None
+            team = owners[topic.workload]
+            if topic.kind == "dead-letter":
+                assert (acl.principal, acl.operation) in {(f"{team}~reader", "READ"), (f"{team}~replayer", "READ")}
+            else:
+                assert topic.tier == 1
+                assert (acl.principal, acl.operation) == (f"{team}~replayer", "WRITE")
+
+
+@RELAXED
+@given(worlds())
+def test_no_right_is_missing_for_what_a_contract_says(contracts: Contracts) -> None:
+    acls = set(derive(contracts).acls)
+    for workload in contracts.workloads.values():
+        for name in consumer_topics(contracts, workload):
+            assert Acl(workload.name, "TOPIC", name, "READ") in acls
+        for event in workload.publishes:
+            assert Acl(workload.name, "TOPIC", contracts.domain_of(event).topic.name, "WRITE") in acls
+
+
+@RELAXED
+@given(worlds())
+def test_every_derived_name_is_legal_and_there_once(contracts: Contracts) -> None:
+    derived = derive(contracts)
+    names = [topic.name for topic in derived.topics]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert re.fullmatch(r"[a-zA-Z0-9.-]{1,249}", name)
+        assert name not in (".", "..")
+    users = [principal.name for principal in derived.principals]
+    assert len(set(users)) == len(users)
+    subjects = [subject.name for subject in derived.subjects]
+    assert len(set(subjects)) == len(subjects)
