@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -130,6 +130,9 @@ class Report:
         """Print the report."""
         console.print()
         console.print(self._readers())
+        for line in self._details():
+            console.print(line, highlight=False, soft_wrap=True)
+        console.print()
         console.print(self._refusals())
         for line in self._troubles():
             console.print(line, highlight=False, soft_wrap=True)
@@ -142,22 +145,25 @@ class Report:
         table = Table(title="What became of each record", box=box.SIMPLE_HEAD, title_justify="left")
         for name in ("topic", "read by"):
             table.add_column(name, no_wrap=True)
-        for name in ("in", "handled", "skipped", "retried", "dead letters", "lost"):
-            table.add_column(name, justify="right")
-        table.add_column("dead letters by reason")
+        for name in ("in", "handled", "skipped", "dead", "lost"):
+            table.add_column(name, justify="right", no_wrap=True)
         for (topic, workload), count in self.balance.by_reader.items():
             values = _counts(count)
-            retried = " + ".join(f"{taken:,}" for taken in self.retries.get(workload, ()))
-            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(self.balance.reasons[topic, workload].items()))
-            table.add_row(
-                topic,
-                workload,
-                *(f"{values[name]:,}" for name in ("written", "handled", "skipped")),
-                retried if values["retried"] else "0",
-                *(f"{values[name]:,}" for name in ("dead_lettered", "lost")),
-                reasons,
-            )
+            shown = ("written", "handled", "skipped", "dead_lettered", "lost")
+            table.add_row(topic, workload, *(f"{values[name]:,}" for name in shown))
         return table
+
+    def _details(self) -> Iterator[str]:
+        """Yield, for each reader, what was retried and what lies in its dead-letter topic: too wide for the table."""
+        for (topic, workload), reasons in self.balance.reasons.items():
+            tiers = [
+                f"{taken:,} to tier {tier}" for tier, taken in enumerate(self.retries.get(workload, ()), 1) if taken
+            ]
+            if tiers:
+                yield f"  {workload} retried: {', '.join(tiers)}"
+            if reasons:
+                listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+                yield f"  {topic} dead letters of {workload}: {listed}"
 
     def _refusals(self) -> Table:
         table = Table(title="Attempts at what is not granted", box=box.SIMPLE_HEAD, title_justify="left")
