@@ -24,6 +24,20 @@ _DENIED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
+_PASSING = {
+    # a leader or coordinator is on the move; librdkafka marks not all of these as retriable
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+}
 _MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
 
@@ -152,7 +166,7 @@ def cluster_error(error: KafkaError, settings: Settings) -> LockgateError:
         return ClusterDenied(f"{who} may not do this: {error.str()}", next_step="name another identity with --as")
     if code in _MISSING:
         return ClusterError(f"the cluster does not know this topic: {error.str()}", next_step="run `lockgate apply`")
-    if error.retriable() or code in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+    if error.retriable() or code in _PASSING:
         return ClusterUnavailable(
             f"the brokers at {settings.bootstrap_servers} did not answer in time: {error.str()}",
             next_step="`lockgate status` shows a local stack's state",
