@@ -12,6 +12,7 @@ from lockgate.contracts.load import load
 from lockgate.governance.catalog import as_json, as_markdown, catalog
 from tests.projects import PROJECT, changed, write_project
 
+ROOT = Path(__file__).resolve().parents[3]
 GARDEN = "schemas/garden/domain.yaml"
 KITCHEN = "schemas/kitchen/domain.yaml"
 COOKS = "services/kitchen/service.yaml"
@@ -65,6 +66,12 @@ def test_json_has_an_object_for_each_domain(tmp_path: Path) -> None:
         "writers": ["kitchen-service.garden"],
         "readers": ["kitchen-service"],
     }
+
+
+def test_the_readme_shows_the_table_of_the_world_that_ships_with_it() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- catalog -->\n")[2].partition("<!-- /catalog -->")[0]
+    assert shown == as_markdown(catalog(load(ROOT))), "put what `lockgate catalog` prints between the two comments"
 
 
 def test_the_command_prints_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
