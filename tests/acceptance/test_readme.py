@@ -46,9 +46,10 @@ def test_the_readme_runs_both_commands_and_more() -> None:
 def test_every_command_of_the_readme_works_in_a_fresh_clone(stack: SharedStack, tmp_path: Path) -> None:
     """The session's cluster stands in for a cluster of its own, because two cannot hold the same ports."""
     fresh = clone(stack.root, tmp_path / "lockgate")
+    (fresh / ".lockgate").symlink_to(stack.home)
     home = tmp_path / "home"
     home.mkdir()
-    environ = stack.environ | {"HOME": str(home), "LOCKGATE_CACHE": str(stack.local.cache)}
+    environ = stack.environ | {"HOME": str(home), "LOCKGATE_CACHE": str(stack.local.cache.directory)}
     environ.pop("VIRTUAL_ENV", None)
     environ["PATH"] = os.pathsep.join(
         folder for folder in environ["PATH"].split(os.pathsep) if Path(folder) != stack.root / ".venv" / "bin"

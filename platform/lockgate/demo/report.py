@@ -142,7 +142,13 @@ class Report:
         self._verdict(console)
 
     def _readers(self) -> Table:
-        table = Table(title="What became of each record", box=box.SIMPLE_HEAD, title_justify="left")
+        table = Table(
+            title="What became of each record",
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
         for name in ("topic", "read by"):
             table.add_column(name, no_wrap=True)
         for name in ("in", "handled", "skipped", "dead", "lost"):
