@@ -68,6 +68,7 @@ class Cache:
             missing = self._missing(progress)
             if missing:
                 self._fetch(missing, progress, fetched)
+                self._seal_all(missing)
             self._unpack(progress)
 
     def verify(self) -> tuple[str, ...]:
@@ -150,6 +151,11 @@ class Cache:
         except (OSError, ValueError):
             return {}  # without seals every checksum is computed once more
         return seals if isinstance(seals, dict) else {}
+
+    def _seal_all(self, artifacts: Iterable[Artifact]) -> None:
+        # Their checksums were computed on the way in.
+        fresh = {artifact.path: [*(_seal(self._file(artifact)) or ()), artifact.sha256] for artifact in artifacts}
+        self._write_seals(self._read_seals() | fresh)
 
     def _write_seals(self, seals: Mapping[str, list[object]]) -> None:
         draft = self._seals.with_suffix(".draft")
@@ -246,6 +252,7 @@ class Cache:
             shutil.rmtree(folder)
         if not archive.exists():
             self._fetch([self._archive], progress, silent)
+            self._seal_all([self._archive])
         progress(f"unpacking {archive.name}")
         draft = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)

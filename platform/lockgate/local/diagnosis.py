@@ -79,8 +79,9 @@ def explain(program: Program, log: Path, cache: Cache) -> StackError:
 
 def last_words(log: Path) -> str:
     """Return the last line of a log that blames something, else its last line; one line, bounded, maybe empty."""
-    lines = [line.strip() for line in _tail(log).splitlines() if line.strip()]
-    blame = next((line for line in reversed(lines) if _BLAME.search(line) and not line.startswith("at ")), None)
+    stripped = (line.strip() for line in _tail(log).splitlines())
+    lines = [line for line in stripped if line and not line.startswith("at ")]  # `at …`: a stack trace
+    blame = next((line for line in reversed(lines) if _BLAME.search(line)), None)
     return (blame or (lines[-1] if lines else ""))[:300]
 
 
