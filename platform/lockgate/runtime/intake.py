@@ -20,6 +20,7 @@ __all__ = ["Intake"]
 _IDLE = 0.2
 """Seconds that a poll may block: how late a stop is noticed when nothing arrives."""
 _COMMIT_EVERY = 0.2
+_COMMITTING = "commit in its group"
 _LAST_COMMIT = 5.0
 """Seconds that a commit is repeated for when its partitions go, or the process does."""
 _HOPELESS = frozenset(
@@ -46,6 +47,7 @@ class Intake:
         self._consumer = connect(self._on_commit)
         self._waiting = Waiting()
         self._committed_at = 0.0
+        self._gone: set[Place] = set()
         self._log = logger_for(workload, group=workload)
         self.joined = False
         """Whether the group has taken this process in once: from then on its login is known to be right."""
@@ -76,11 +78,13 @@ class Intake:
         for place in self._waiting.ready(now):
             self._consumer.resume([TopicPartition(*place)])
         self.blocked.clear()
+        self._gone.clear()
         batch: list[Any] = self._consumer.consume(at_most, 0)  # a timeout here would wait for a full batch
         if not batch:
             first = self._consumer.poll(self._waiting.timeout(now, _IDLE))
-            if first is not None:
-                batch = [first]  # alone: while more is taken, its partition might go to another process
+            batch = [] if first is None else [first]
+        if self._gone:  # while the batch was gathered: nothing of them was noted yet, their next owner reads it
+            batch = [message for message in batch if (message.topic(), message.partition()) not in self._gone]
         return batch
 
     def hold_back(self, place: Place, offset: int, until: float) -> None:
@@ -180,17 +184,25 @@ class Intake:
 
     def _on_commit(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         """Note what did not arrive: the next commit carries it again."""
-        failed = [entry for entry in partitions if error is not None or entry.error is not None]
-        for entry in failed:
+        failed = [(entry, error or entry.error) for entry in partitions if error or entry.error]
+        if not failed:
+            if self._patience.troubled:
+                self._patience.over(_COMMITTING)
+            return
+        for entry, _ in failed:
             self.offsets.commit_failed((entry.topic, entry.partition))
-        if failed:
-            why = error or failed[0].error
+        why = failed[0][1]
+        trouble = trouble_of(why, self._workload, _COMMITTING) if why is not None else None
+        if trouble is None or trouble[0] != _COMMITTING or self._patience.trouble(*trouble):
             self._log.warning("A commit failed", partitions=len(failed), error=why.str() if why else "")
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self.joined = True
         self._patience.over("join its group")
         self._patience.over("login")
+        for entry in partitions:
+            self._gone.discard((entry.topic, entry.partition))
+            self.offsets.forget((entry.topic, entry.partition))
         self._log.info("Partitions assigned", partitions=_listed(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -210,6 +222,7 @@ class Intake:
                 self._waiting.forget(place)
                 self._consumer.resume([TopicPartition(*place)])
             self.offsets.forget(place)
+            self._gone.add(place)
 
 
 def _listed(partitions: Sequence[TopicPartition]) -> str:

@@ -93,13 +93,20 @@ class Record:
 
     def context(self, workload: str) -> Context:
         """Return what the handler may know."""
+        message = self.message
+        if self.envelope is None:  # nearly every record: nothing is built that is thrown away again
+            topic, partition = self.place
+            headers = message.headers() or ()
+            return Context(
+                workload, topic, partition, self.offset, message.key(), headers, message.timestamp()[1], 1, 0
+            )
         source = self.source
         return Context(
             workload,
             source.topic,
             source.partition,
             source.offset,
-            self.message.key(),
+            message.key(),
             self.headers,
             self.timestamp[1],
             self.attempts + 1,
