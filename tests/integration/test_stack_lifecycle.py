@@ -164,15 +164,21 @@ def test_who_shows_no_certificate_gets_no_answer_from_the_inner_listeners(local:
     port = re.search(rf"{listener}://[^:]+:(\d+)", local.brokers[0].environment["KAFKA_LISTENERS"])
     assert port is not None
     context = ssl.create_default_context(cafile=str(local.identities.ca_file))
-    with socket.create_connection(("localhost", int(port.group(1))), timeout=10) as plain:
-        # The handshake of TLS 1.3 is over for the client before the server has asked for its certificate.
-        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED|certificate required|BAD_CERTIFICATE"):
-            with context.wrap_socket(plain, server_hostname="localhost") as wrapped:
-                wrapped.sendall(b"\0\0\0\0")
-                wrapped.recv(1)
+
+    def ask() -> bytes:
+        with (
+            socket.create_connection(("localhost", int(port.group(1))), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as wrapped,
+        ):
+            # In TLS 1.3 the client's handshake is over before the server has asked for its certificate.
+            wrapped.sendall(b"\0\0\0\0")
+            return wrapped.recv(1)
+
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
+        ask()
 
 
-def test_data_and_identities_survive_down_and_up(stack: SharedStack, local: Stack) -> None:
+def test_data_and_identities_survive_down_and_up_and_the_stack_is_small(stack: SharedStack, local: Stack) -> None:
     topic = "payments"
     producer = Producer(local.administrator())
     producer.produce(topic, b"still here", partition=0)
@@ -183,6 +189,7 @@ def test_data_and_identities_survive_down_and_up(stack: SharedStack, local: Stac
     assert stack.lockgate("status").returncode == 1
 
     local.up(silent)
+    assert wait_until_well(local).memory < 1.7 * 2**30
     assert {file.name: file.read_bytes() for file in local.credentials.iterdir()} == credentials
     consumer = Consumer(local.administrator() | {"group.id": "unused", "enable.auto.commit": False})
     try:
@@ -229,27 +236,19 @@ def test_a_configuration_that_changed_is_taken_up(local: Stack, tmp_path: Path) 
     assert [name for name in NODES if after[name] != before[name]] == ["registry"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stack_in_the_foreground_goes_with_its_command(
-    stack: SharedStack, local: Stack, number: signal.Signals
-) -> None:
+def test_a_stack_in_the_foreground_goes_with_its_command_however_that_ends(stack: SharedStack, local: Stack) -> None:
     command = [sys.executable, "-m", "lockgate", "up", "--foreground"]
-    with subprocess.Popen(command, cwd=stack.root, env=stack.environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Ctrl-C" in line:
-                break
-        process.send_signal(number)
-        if number == signal.SIGTERM:
-            assert process.wait(60) == 0
-    wait_for(lambda: not list(leftovers(mark(local.home), set())))
-    assert pids(local) == dict.fromkeys(NODES)
-
-
-def test_an_idle_stack_is_small(local: Stack) -> None:
-    local.down()
-    local.up(silent)
-    assert wait_until_well(local).memory < 1.7 * 2**30
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with subprocess.Popen(command, cwd=stack.root, env=stack.environ, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Ctrl-C" in line:
+                    break
+            process.send_signal(number)
+            assert process.wait(90) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+        wait_for(lambda: not list(leftovers(mark(local.home), set())))
+        wait_for(lambda: not local.was_started("kafka-1"))
+        assert pids(local) == dict.fromkeys(NODES)
 
 
 def test_a_full_disk_is_told_before_anything_starts(local: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
