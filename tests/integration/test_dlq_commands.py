@@ -121,7 +121,8 @@ def test_a_letter_is_shown_decoded_by_its_id_and_by_its_place(shared: World) -> 
         ["lockgate.due", "the writer's own"],
     ]
     text = dlq(shared, "show", f"{shared.source_topic}-1@7/{shared.worker}#0").stdout
-    assert "colour: GREEN" in text
+    assert 'colour: "GREEN"' in text
+    assert "none             (null)" in text
 
 
 @pytest.mark.parametrize(

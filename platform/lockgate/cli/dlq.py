@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -330,8 +331,8 @@ def _print_letter(letter: Letter, reading: Reading, newer: str | None) -> None:
     click.echo("headers")
     for name, content in letter.headers:
         if not name.startswith(("lockgate.", "__dlq.errors.")):
-            click.echo(f"  {name:<16} {_text(content)}")
-    click.echo(f"key\n  {_text(letter.key)}")
+            click.echo(f"  {name:<16} {'(null)' if content is None else _text(content)}")
+    click.echo(f"key\n  {'(null)' if letter.key is None else _text(letter.key)}")
     if reading.datum is not None:
         click.echo(f"event {reading.event_type} (schema {reading.schema_id})")
         _print_datum(as_json(reading.datum))
@@ -343,12 +344,13 @@ def _print_letter(letter: Letter, reading: Reading, newer: str | None) -> None:
 
 
 def _print_datum(datum: Any, indent: str = "  ") -> None:
-    for name, value in datum.items():
-        if isinstance(value, dict):
+    pairs = datum.items() if isinstance(datum, dict) else [(f"[{number}]", each) for number, each in enumerate(datum)]
+    for name, value in pairs:
+        if isinstance(value, dict | list) and value:
             click.echo(f"{indent}{name}:")
             _print_datum(value, indent + "  ")
         else:
-            click.echo(f"{indent}{name}: {value}")
+            click.echo(f"{indent}{name}: {json.dumps(value, ensure_ascii=False)}")
 
 
 def _print_choice(choice: Choice) -> None:
