@@ -14,6 +14,7 @@ from lockgate.local.processes import holder_of
 
 __all__ = ["explain", "last_words", "refuse_taken_ports"]
 
+_FULL_DISK = "No space left on device"
 _HOME_MARK = "-Dlockgate.home="
 _BROKEN_CLASSES = re.compile(
     r"NoClassDefFoundError|ClassNotFoundException|NoSuchMethodError|ZipException|zip (?:END|file)|"
@@ -54,7 +55,7 @@ def refuse_taken_ports(programs: Iterable[Program], home: Path) -> None:
 def explain(program: Program, log: Path, cache: Cache) -> StackError:
     """Return the error that says why a program died, from its log and the cache."""
     text = _tail(log)
-    if "No space left on device" in text:
+    if _FULL_DISK in text:
         return StackError(
             f"{program.name} died: the disk is full ({log.parent.parent})",
             next_step="free some room, then `lockgate up` again",
@@ -79,7 +80,10 @@ def explain(program: Program, log: Path, cache: Cache) -> StackError:
 
 def last_words(log: Path) -> str:
     """Return the last line of a log that blames something, else its last line; one line, bounded, maybe empty."""
-    stripped = (line.strip() for line in _tail(log).splitlines())
+    text = _tail(log)
+    if _FULL_DISK in text:
+        return _FULL_DISK  # what follows from it fills the log's last lines
+    stripped = (line.strip() for line in text.splitlines())
     lines = [line for line in stripped if line and not line.startswith("at ")]  # `at …`: a stack trace
     blame = next((line for line in reversed(lines) if _BLAME.search(line)), None)
     return (blame or (lines[-1] if lines else ""))[:300]

@@ -88,5 +88,11 @@ def test_the_words_that_blame_are_found_above_a_stack_trace(tmp_path: Path) -> N
     assert last_words(log) == "ERROR the reason"
 
 
+def test_a_full_disk_is_not_buried_under_what_follows_from_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("Caused by: java.io.IOException: No space left on device\nERROR Shutdown broker\n")
+    assert last_words(log) == "No space left on device"
+
+
 def test_a_missing_log_has_no_words(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none") == ""
