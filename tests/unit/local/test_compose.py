@@ -138,13 +138,13 @@ def test_every_consuming_workload_of_the_contracts_has_a_container(document: dic
         workload.name for service in load(ROOT).services for workload in service.workloads if workload.consumes
     }
     run = {
-        service["command"][2]
+        service["command"][-1]
         for service in document["services"].values()
         if service.get("command", [])[:2] == ["lockgate", "run"]
     }
     assert run == consuming
     for name in consuming:
-        assert document["services"][name]["command"] == ["lockgate", "run", name]
+        assert document["services"][name]["command"] == ["lockgate", "run", "--workload", name]
 
 
 def test_a_workloads_container_sees_its_own_credentials_only(document: dict[str, Any]) -> None:
