@@ -400,7 +400,7 @@ def test_the_brokers_own_listeners_want_a_certificate(stack: SharedStack, grants
     trusting.check_hostname = False  # these listeners go by the names of the compose file
     with (
         socket.create_connection(("localhost", port), timeout=10) as plain,
-        pytest.raises(ssl.SSLError, match="BAD_CERTIFICATE|CERTIFICATE_REQUIRED"),
+        pytest.raises(ssl.SSLError, match=r"BAD_CERTIFICATE|CERTIFICATE_REQUIRED"),
         trusting.wrap_socket(plain) as secured,
     ):
         secured.recv(1)  # in TLS 1.3 the refusal comes after the handshake
