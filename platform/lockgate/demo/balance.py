@@ -83,7 +83,9 @@ class Matches:
     results: int
     """Distinct results named in the journals for records of this run."""
     events: int
-    """Distinct events downstream that were written by workloads which read."""
+    """Distinct events downstream that were written by workloads which read, those of `earlier` records left out."""
+    earlier: int
+    """Distinct events downstream that a backlog led to: results of records which were written before this run."""
     repeated: int
     """Copies of events downstream beyond the first: the same `ce_id`, so that readers can tell."""
     missing: tuple[str, ...]
@@ -169,7 +171,8 @@ def match_results(written: Sequence[Written], journal: Journal, forwarders: froz
     there = Counter((record.place.topic, record.event_id) for record in written if record.writer in forwarders)
     return Matches(
         results=len(expected),
-        events=len(there),
+        events=len(set(there) - (named - expected)),
+        earlier=len(set(there) & (named - expected)),
         repeated=sum(there.values()) - len(there),
         missing=tuple(f"{topic}: {event_id}" for topic, event_id in sorted(expected - set(there)))[:_SHOWN],
         orphaned=tuple(f"{topic}: {event_id}" for topic, event_id in sorted(set(there) - named))[:_SHOWN],

@@ -52,21 +52,17 @@ class Report:
     """Journal lines that a killed process did not finish."""
 
     @property
-    def holds(self) -> bool:
-        """Return whether nothing is lost, poison came out as it went in, and nobody got what was not granted.
-
-        An empty run holds nothing: books without entries prove as little as trespassers that never tried.
-        """
+    def balances(self) -> bool:
+        """Return whether every record is accounted for; books without entries prove nothing."""
         books = self.balance
         even = books.written == books.handled + books.skipped + books.dead_lettered + books.lost
-        return (
-            even
-            and books.written > 0
-            and not books.lost
-            and self.matches.hold
-            and not self.poison.wrong
-            and all(verdict.refused for verdict in self.verdicts)
-        )
+        return even and books.written > 0 and not books.lost
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the books balance, poison came out as it went in, and nobody got what was not granted."""
+        refused = all(verdict.refused for verdict in self.verdicts)
+        return self.balances and self.matches.hold and not self.poison.wrong and refused
 
     @property
     def events_per_second(self) -> float:
@@ -102,6 +98,7 @@ class Report:
             "downstream": {
                 "results": self.matches.results,
                 "events": self.matches.events,
+                "earlier": self.matches.earlier,
                 "repeated": self.matches.repeated,
                 "missing": list(self.matches.missing),
                 "orphaned": list(self.matches.orphaned),
@@ -214,6 +211,8 @@ class Report:
             f"downstream: {matches.results:,} results named, {matches.events:,} events found, "
             f"{len(matches.missing)} missing, {len(matches.orphaned)} without an upstream event",
         ]
+        if matches.earlier:
+            lines.append(f"{matches.earlier:,} more events downstream stem from a backlog that lay there before")
         lines += [f"lost: {each}" for each in books.missing]
         lines += [f"missing downstream: {each}" for each in matches.missing]
         lines += [f"without an upstream event: {each}" for each in matches.orphaned]
@@ -225,9 +224,12 @@ class Report:
             )
         for line in lines:
             console.print(line, highlight=False, soft_wrap=True)
-        verdict = "The books balance: nothing is lost." if self.holds else "THE BOOKS DO NOT BALANCE."
-        if not self.holds and not books.lost:
+        if self.holds:
+            verdict = "The books balance: nothing is lost."
+        elif self.balances:
             verdict = "NOTHING IS LOST, BUT NOT ALL IS AS IT SHOULD BE: see above."
+        else:
+            verdict = "THE BOOKS DO NOT BALANCE."
         console.print(verdict, style="bold green" if self.holds else "bold red", highlight=False)
 
 

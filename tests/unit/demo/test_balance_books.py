@@ -156,6 +156,12 @@ def test_an_event_downstream_without_an_upstream_is_an_orphan() -> None:
     assert found.orphaned == ("b: r1",)
 
 
+def test_what_a_backlog_led_to_is_no_orphan_and_counts_apart() -> None:
+    done = journal(entry("one", 99, "handled", results=(RESULT,)))
+    found = match_results([*written(0), Written(at(0, "b"), "r1", "one")], done, frozenset({"one"}))
+    assert (found.hold, found.results, found.events, found.earlier) == (True, 0, 0, 1)
+
+
 def test_an_event_of_a_program_that_reads_nothing_needs_no_upstream() -> None:
     assert match_results([Written(at(0, "b"), "r1", "seed")], journal(), frozenset({"one"})).hold
 
