@@ -29,11 +29,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStack]:
     reused = os.environ.get("LOCKGATE_TEST_HOME")
     home = Path(reused) if reused else tmp_path_factory.mktemp("stack") / "home"
     shared = SharedStack(ROOT, home)
-    shared.up()
-    try:
+    if reused:
+        shared.up()
         yield shared
-    finally:
-        if not reused:
+        return
+    with shared.local.guarded():  # nothing stays behind, even if this process is killed
+        try:
+            shared.up()
+            yield shared
+        finally:
             shared.down()
 
 

@@ -172,7 +172,7 @@ def write_env_file(file: Path, settings: Settings) -> None:
         "LOCKGATE_REGISTRY_URL": settings.registry_url,
         "LOCKGATE_REGISTRY_USERNAME": settings.registry_username,
         "LOCKGATE_REGISTRY_PASSWORD": settings.registry_password,
-    }
+    } | {"LOCKGATE_KAFKA_" + name.replace(".", "_").upper(): value for name, value in settings.kafka.items()}
     write_private(file, "".join(f"{name}={value}\n" for name, value in pairs.items() if value is not None))
 
 

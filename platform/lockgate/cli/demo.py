@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,12 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lockgate.cli.options import Project, echo_json, output_option, pass_project
-from lockgate.cli.stack import stack_of
-from lockgate.connection import credentials_directory, home_directory, settings_for
+from lockgate.cli.stack import stack_of, start
+from lockgate.connection import credentials_directory, home_directory
 from lockgate.contracts.model import Contracts
 
 if TYPE_CHECKING:
     from lockgate.demo.settle import Lag
+    from lockgate.local import Stack
 
 __all__ = ["demo"]
 
@@ -42,8 +44,6 @@ def demo(project: Project, orders: int, rate: float, report: Path | None, keep: 
     Exit 0 only if nothing is lost, every trespasser is refused, and downstream events match upstream ones.
     """
     from lockgate.demo.run import load_programs, run_demo
-    from lockgate.provisioning.apply import apply
-    from lockgate.provisioning.plan import make_plan
 
     contracts = project.contracts
     load_programs(contracts)
@@ -57,13 +57,13 @@ def demo(project: Project, orders: int, rate: float, report: Path | None, keep: 
     def tell(line: str) -> None:
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {line}", highlight=False, soft_wrap=True)
 
-    try:
+    takes_along = not keep and not was_up
+    with contextlib.ExitStack() as at_the_end:
+        if takes_along:
+            at_the_end.enter_context(stack.guarded())  # even `kill -9` leaves nothing behind
+            at_the_end.callback(_take_down, stack, tell)
         began = time.monotonic()
-        stack.up(tell)
-        admin = settings_for("admin", project.root)
-        credentials = credentials_directory(project.root)
-        plan = make_plan(contracts, admin, credentials)
-        apply(plan, contracts, admin, credentials, progress=tell)
+        start(project, tell)
         tell(f"the stack is up and applied after {time.monotonic() - began:.1f} s")
         folder = home_directory(project.root) / "demo" / time.strftime("%Y%m%d-%H%M%S")
         with _Meter(console) as meter:
@@ -74,13 +74,14 @@ def demo(project: Project, orders: int, rate: float, report: Path | None, keep: 
             echo_json(outcome.as_json())
         else:
             outcome.show(console)
-    finally:
-        if not keep and not was_up:
-            tell("the stack goes down; its data stays for the next `lockgate up`")
-            stack.down()
     if keep or was_up:
-        _look_around(console, contracts, credentials)
+        _look_around(console, contracts, credentials_directory(project.root))
     return 0 if outcome.holds else 1
+
+
+def _take_down(stack: Stack, tell: Callable[[str], None]) -> None:
+    tell("the stack goes down; its data stays for the next `lockgate up`")
+    stack.down()
 
 
 class _Meter:

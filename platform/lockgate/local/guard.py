@@ -45,6 +45,10 @@ class Guard:
     def release(self) -> None:
         """Send the guard home: nothing is ended."""
         self._say(_RELEASE)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the pipe and wait for the guard; unless released, it ends what is left."""
         pipe = self._process.stdin
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -61,12 +65,18 @@ class Guard:
 
 @contextlib.contextmanager
 def guarded(*homes: Path) -> Iterator[Guard]:
-    """Guard state folders while the block runs; a block that ends, or raises, ends what it started itself."""
+    """Guard state folders while the block runs.
+
+    A block that comes to its end keeps what it started. One that raises, a second Ctrl-C on its way down included,
+    leaves nothing.
+    """
     guard = Guard(homes)
     try:
         yield guard
-    finally:
-        guard.release()
+    except BaseException:
+        guard.abandon()
+        raise
+    guard.release()
 
 
 def keep_watch(words: IO[str], homes: Iterable[Path]) -> bool:

@@ -154,6 +154,19 @@ def test_what_is_guarded_ends_with_its_parent_however_that_ends(tmp_path: Path, 
     wait_for(lambda: not Processes(tmp_path / "run").was_started("one"))
 
 
+def test_a_block_that_raises_leaves_nothing(processes: Processes, tmp_path: Path) -> None:
+    started = []
+
+    def run() -> None:
+        with guarded(tmp_path):
+            started.append(start(processes, tmp_path))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert not is_alive(started[0].pid, started[0].started)
+
+
 def test_a_released_guard_ends_nothing(processes: Processes, tmp_path: Path) -> None:
     with guarded(tmp_path):
         running = start(processes, tmp_path)
