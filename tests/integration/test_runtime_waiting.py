@@ -172,7 +172,7 @@ def test_transaction_markers_leave_no_lag(fresh: World) -> None:
 
 def test_headers_that_look_like_ours_mean_nothing_on_a_domain_topic(fresh: World) -> None:
     forged = Envelope(
-        Coordinates("elsewhere", 9, 9), fresh.worker, 7, 1, "CreateTime", "handle", "error", "no",
+        Coordinates(fresh.source_topic, 1, 9), fresh.worker, 7, 1, "CreateTime", "handle", "error", "no",
         due=int(time.time() * 1000) + 3_600_000,
     ).headers()  # fmt: skip
     with fresh.running() as running:
