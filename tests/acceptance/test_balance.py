@@ -39,7 +39,7 @@ def progressed(run: Run, count: int) -> Callable[[], bool]:
 
 def carry(run: Run, interfere: Callable[[], None] = lambda: None) -> Report:
     """Run everything, interfere in the middle of the load, and close the books."""
-    with run.services as services, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, run.services as services:
         began = time.monotonic()
         loading: Future[Load] = pool.submit(run.load, ORDERS, RATE)
         poison = run.poison()

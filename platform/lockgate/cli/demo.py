@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.live import Live
+from rich.table import Table
 
 from lockgate.cli.options import Project, echo_json, output_option, pass_project
 from lockgate.cli.stack import stack_of, start
@@ -85,44 +86,43 @@ def _take_down(stack: Stack, tell: Callable[[str], None]) -> None:
 
 
 class _Meter:
-    """Show how far the groups are: a bar on a terminal, a line now and then elsewhere."""
+    """Show what is open for each workload: a table that changes on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("records finished by their readers"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = None if not console.is_terminal else self._progress.add_task("", total=None, start=True)
+        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._told = 0.0
-        self._most = 0
 
     def __enter__(self) -> _Meter:
-        if self._task is not None:
-            self._progress.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._progress.stop()
+        if self._live is not None:
+            self._live.stop()
 
     def show(self, lags: Sequence[Lag]) -> None:
-        """Take the latest lags; what was open at most is what there is to do."""
-        still = sum(lag.total for lag in lags)
-        self._most = max(self._most, still)
-        if self._task is not None:
-            self._progress.update(self._task, completed=self._most - still, total=self._most)
+        """Take the latest lags."""
+        if self._live is not None:
+            self._live.update(_table(lags), refresh=True)
         elif time.monotonic() - self._told > _EVERY:
             self._told = time.monotonic()
+            still = sum(lag.total for lag in lags)
             groups = ", ".join(f"{lag.workload} {lag.total:,}" for lag in lags if lag.total)
-            self._console.print(
-                f"  {still:,} records open: {groups}" if still else "  no record is open", highlight=False
-            )
+            line = f"  {still:,} records open: {groups}" if still else "  no record is open"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _table(lags: Sequence[Lag]) -> Table:
+    table = Table(box=None, pad_edge=True)
+    table.add_column("workload", no_wrap=True)
+    for name in ("to be read", "waiting for a retry"):
+        table.add_column(name, justify="right")
+    for lag in lags:
+        waiting = sum(lag.by_topic.values()) - lag.by_topic[lag.source]
+        table.add_row(lag.workload, f"{lag.by_topic[lag.source]:,}", f"{waiting:,}")
+    return table
 
 
 def _look_around(console: Console, contracts: Contracts, credentials: Path) -> None:

@@ -15,6 +15,7 @@ MAX_BYTES: Final = 1_000_000
 """A contract is written by hand; what is larger is a mistake, or an attack on whoever parses it."""
 
 _MAX_DEPTH = 20  # contracts need four
+_TOO_DEEP = "is nested too deeply"
 
 # 12,000 files take 0.9 s with libyaml and 15 s without; wheels of PyYAML carry it on every common platform.
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -73,7 +74,7 @@ def compose(text: str, file: str, report: Report) -> yaml.MappingNode | None:
 def _is_plain(text: str, file: str, report: Report) -> bool:
     """Report aliases and anchors, which the node graph does not show, and nesting, on which the composer recurses.
 
-    The composer is C code without a limit: a hundred thousand brackets end the process (PyYAML 6.0.3).
+    The composer is C code, without a limit before PyYAML 6.0.4: a hundred thousand brackets end the process there.
     """
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -83,7 +84,7 @@ def _is_plain(text: str, file: str, report: Report) -> bool:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _MAX_DEPTH:
-            report.add(file, line, "is nested too deeply")
+            report.add(file, line, _TOO_DEEP)
             return False
         anchor = getattr(event, "anchor", None)  # only events of nodes have one
         if anchor is not None:
@@ -99,6 +100,8 @@ def _syntax_message(text: str, error: yaml.MarkedYAMLError, mark: yaml.Mark | No
     if mark is not None and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
         return "is not valid YAML: a tab stands where only spaces may", "indent with spaces"
     problem = error.problem or "it cannot be parsed"
+    if "nesting depth" in problem:  # PyYAML 6.0.4's libyaml meets its own bound first
+        return _TOO_DEEP, None
     context = f" {error.context}" if error.context else ""
     return f"is not valid YAML: {problem}{context}", None
 

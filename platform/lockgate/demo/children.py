@@ -15,7 +15,7 @@ from typing import Self
 from lockgate.contracts.model import Contracts
 from lockgate.errors import LockgateError
 
-__all__ = ["Services", "run_load"]
+__all__ = ["Services"]
 
 _GRACE = 35.0
 
@@ -28,6 +28,7 @@ class Services:
         self._environ = dict(environ) | {"LOCKGATE_JOURNAL": str(journal), "LOCKGATE_LOG_FORMAT": "text"}
         self._logs = logs
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._loads: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -81,8 +82,44 @@ class Services:
         """Let go of a process that was ended on purpose; return its exit code."""
         return self._children.pop(label).wait()
 
+    def load(self, folder: str, arguments: Sequence[str], *, timeout: float = 600) -> None:
+        """Run a world's load program, `services/<folder>/demo.py`, to its end.
+
+        Raise LockgateError with what it said where it fails, and where `stop` ends it.
+        """
+        program = f"services/{folder}/demo.py"
+        log = self._logs / f"{folder}-demo.log"
+        command = [sys.executable, "-m", "lockgate.demo.leash", str(os.getpid()), f"services.{folder}.demo"]
+        with log.open("wb") as sink:
+            child = subprocess.Popen(
+                [*command, *arguments],
+                cwd=self._contracts.root,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        self._loads.append(child)
+        try:
+            code = child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            raise LockgateError(f"{program} did not finish within {timeout:.0f} s", next_step=f"read {log}") from None
+        finally:
+            self._loads.remove(child)
+        if code != 0:
+            said = log.read_text(encoding="utf-8", errors="replace").strip() or "it said nothing"
+            raise LockgateError(f"{program} failed with exit code {code}: {said}")
+
     def stop(self) -> dict[str, int]:
-        """Stop all of them in an orderly way, the stubborn ones at last; return their exit codes."""
+        """Stop all of them in an orderly way, the stubborn ones at last; return the services' exit codes.
+
+        A load that is still under way ends as well.
+        """
+        for load in list(self._loads):
+            load.terminate()
         for child in self._children.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
@@ -96,19 +133,3 @@ class Services:
                 codes[name] = child.wait()
         self._children.clear()
         return codes
-
-
-def run_load(
-    root: Path, folder: str, arguments: Sequence[str], environ: Mapping[str, str], timeout: float = 600
-) -> None:
-    """Run a world's load program, `services/<folder>/demo.py`; raise LockgateError with what it said where it fails."""
-    command = [sys.executable, "-m", f"services.{folder}.demo", *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=root, env=dict(environ), capture_output=True, text=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise LockgateError(f"services/{folder}/demo.py did not finish within {timeout:.0f} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip() or done.stdout.strip() or "nothing"
-        raise LockgateError(f"services/{folder}/demo.py failed with exit code {done.returncode}: {said}")

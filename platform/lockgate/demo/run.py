@@ -21,11 +21,11 @@ from lockgate.deadletters.box import boxes
 from lockgate.deadletters.letter import Letter
 from lockgate.deadletters.scan import scan, scan_topics
 from lockgate.demo.balance import LetterSeen, Written, balance, match_results
-from lockgate.demo.children import Services, run_load
+from lockgate.demo.children import Services
 from lockgate.demo.journal import read_journal
 from lockgate.demo.poison import Poison, check_letters, poison_for, schema_ids, send
 from lockgate.demo.report import Report
-from lockgate.demo.settle import Lag, Observer, settle
+from lockgate.demo.settle import Lag, Observer, settle, watching
 from lockgate.demo.trespass import Verdict, try_all
 from lockgate.errors import UsageError
 from lockgate.records import CE_ID, CE_SOURCE, Coordinates, header
@@ -89,14 +89,14 @@ class Run:
         return settings_for(principal, self.contracts.root, self.environ)
 
     def load(self, orders: int, rate: float = 0) -> Load:
-        """Run the world's load programs, one after the other; raise LockgateError where one fails."""
+        """Run the load programs, one after the other, while the services run; raise LockgateError where one fails."""
         sent: Counter[str] = Counter()
         trouble: Counter[str] = Counter()
         with tempfile.TemporaryDirectory() as drafts:
             for folder in load_programs(self.contracts):
                 said = Path(drafts) / f"{folder}.json"
                 arguments = ["--orders", str(orders), "--rate", str(rate), "--report", str(said)]
-                run_load(self.contracts.root, folder, arguments, self.environ)
+                self.services.load(folder, arguments)
                 answer = json.loads(said.read_text(encoding="utf-8"))
                 sent.update(answer.get("sent", {}))
                 trouble.update(answer.get("trouble", {}))
@@ -192,16 +192,17 @@ def run_demo(
     """Run the whole of it; `tell` gets a line a step, `watch` the groups' lag while it falls."""
     programs = load_programs(contracts)
     run = Run(contracts, folder)
-    with run.services as services, ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="load") as pool, run.services as services:
         tell(f"the services run; their logs are in {run.logs}")
         began = time.monotonic()
         tell(f"{', '.join(f'services/{name}/demo.py' for name in programs)} sends {orders:,} orders")
-        loading = pool.submit(run.load, orders, rate)
-        tell("writers with valid credentials send raw poison among them")
-        poison = run.poison()
-        tell("trespassers try what they were not granted")
-        verdicts = run.trespass()
-        load = loading.result()
+        with watching(run.observer, watch):
+            loading = pool.submit(run.load, orders, rate)
+            tell("writers with valid credentials send raw poison among them")
+            poison = run.poison()
+            tell("trespassers try what they were not granted")
+            verdicts = run.trespass()
+            load = loading.result()
         tell("all is sent; waiting until every record is finished, retries included")
         run.settle(watch)
         seconds = time.monotonic() - began

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import attrs
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -15,7 +17,7 @@ from lockgate.contracts.model import Contracts
 from lockgate.deadletters.scan import cluster_error
 from lockgate.errors import ClusterError, ClusterUnavailable
 
-__all__ = ["Lag", "Observer", "Unsettled", "settle"]
+__all__ = ["Lag", "Observer", "Unsettled", "settle", "watching"]
 
 Ends = Mapping[tuple[str, int], int]
 """Offsets by (topic, partition)."""
@@ -29,14 +31,16 @@ class Unsettled(ClusterError):  # noqa: N818  # a state that was found, as its s
 
 @attrs.frozen
 class Lag:
-    """Hold how many records a group has not finished, by topic."""
+    """Hold how many records a group has not finished, by topic: the domain topic and its retry topics."""
 
     workload: str
+    source: str
+    """The domain topic."""
     by_topic: Mapping[str, int]
 
     @property
     def total(self) -> int:
-        """Return the sum over the domain topic and its retry topics."""
+        """Return the sum over all topics."""
         return sum(self.by_topic.values())
 
 
@@ -87,7 +91,7 @@ class Observer:
                 if topic in by_topic:
                     done = max(committed[name].get((topic, number), 0), beginnings[topic, number])
                     by_topic[topic] += max(0, end - done)
-            found.append(Lag(name, by_topic))
+            found.append(Lag(name, theirs[0], by_topic))
         return found
 
     def _committed(self, group: str) -> dict[tuple[str, int], int]:
@@ -105,6 +109,25 @@ class Observer:
             for partition in answer.topic_partitions or ()
             if partition.offset >= 0
         }
+
+
+@contextmanager
+def watching(observer: Observer, show: Callable[[Sequence[Lag]], None], *, pause: float = 1.0) -> Iterator[None]:
+    """Show the lags while the block runs; brokers that do not answer for a moment are passed over."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(pause):
+            with suppress(ClusterError):
+                show(observer.lags())
+
+    thread = threading.Thread(target=watch, name="lags", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def settle(

@@ -29,8 +29,8 @@ from lockgate.local.identities import Identities
 __all__ = ["Archives"]
 
 _SECONDS = 90.0
-_KEPT = 2
-"""Sets of archives: one for this Java, one for another environment's."""
+_KEPT = 4
+"""Sets of archives: every environment has a Java of its own, but only so many are in use at a time."""
 _QUIET = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
 """A Java that cannot use an archive starts without it; its reasons would only fill the log."""
 _STARTED = {"kafka": "Kafka Server started", "registry": "Listening on:"}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lockgate.connection import Settings, write_env_file, write_private
 from lockgate.local.identities import ADMIN, Identities
-from lockgate.local.readiness import ADDRESSES
 
 __all__ = ["write_credentials"]
 
@@ -24,7 +23,6 @@ def write_credentials(folder: Path, identities: Identities, bootstrap_servers: s
         registry_url=registry_url,
         registry_username="ci",
         registry_password=identities.password("ci"),
-        kafka=dict(ADDRESSES),
     )
     write_env_file(folder / f"{ADMIN}.env", settings)
     write_private(folder / f"{ADMIN}.properties", properties(ADMIN, password, bootstrap_servers, identities.ca_file))

@@ -23,7 +23,6 @@ from lockgate.local.compose import Program
 from lockgate.local.identities import ADMIN, Identities
 
 __all__ = [
-    "ADDRESSES",
     "administrator",
     "admit_administrator",
     "is_admitted",
@@ -38,9 +37,6 @@ __all__ = [
 def _nothing() -> None:
     return None
 
-
-ADDRESSES = {"broker.address.family": "v4"}
-"""Brokers listen on 127.0.0.1; where `localhost` is ::1 too, every client would log a refusal first."""
 
 _POLL = 0.1
 _SCRAM_ITERATIONS = 4096  # Kafka's minimum; passwords are 256 random bits, so more would only cost time
@@ -58,7 +54,7 @@ def mutual_tls(bootstrap: str, ca_file: Path, certificate: Path, key: Path) -> d
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 200,
         "socket.connection.setup.timeout.ms": 3000,
-    } | ADDRESSES
+    }
 
 
 def administrator(bootstrap: str, identities: Identities) -> dict[str, Any]:
@@ -70,7 +66,7 @@ def administrator(bootstrap: str, identities: Identities) -> dict[str, Any]:
         "sasl.username": ADMIN,
         "sasl.password": identities.password(ADMIN),
         "ssl.ca.location": str(identities.ca_file),
-    } | ADDRESSES
+    }
 
 
 def registry_url(registry: Program, host: str) -> str:

@@ -23,7 +23,7 @@ TOOLS = {
 }
 """The class behind each tool's shell script in Kafka's distribution."""
 
-_BOOTSTRAP = "localhost:9092,localhost:9093,localhost:9094"
+_BOOTSTRAP = "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094"
 
 
 def command(arguments: Sequence[str]) -> list[str]:

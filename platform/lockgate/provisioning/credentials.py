@@ -24,7 +24,7 @@ REGISTRY_READER = "registry-reader"
 _PASSWORD = "LOCKGATE_PASSWORD"  # noqa: S105  # a variable's name
 _REGISTRY_IDENTITY = ("LOCKGATE_REGISTRY_USERNAME", "LOCKGATE_REGISTRY_PASSWORD")
 
-_SHARED = ("broker.address.family", "security.protocol", "ssl.endpoint.identification.algorithm")
+_SHARED = ("security.protocol", "ssl.endpoint.identification.algorithm")
 """Properties of the cluster that every principal needs; the administrator's others may be its own, or secret."""
 
 

@@ -59,7 +59,6 @@ class Producer:
             )
         settings = identity(workload, contracts.root)
         self._workload = workload
-        self._topics = {name: contracts.domain_of(name).topic.name for name in declared.publishes}
         self._domains = {contracts.domain_of(name).name: contracts.domain_of(name) for name in declared.publishes}
         self._registry = Registry(settings)
         try:
@@ -132,8 +131,10 @@ class Producer:
         `timeout` is in seconds; None waits until the delivery timeout has decided every record.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        while (left := self._client.flush(0.2)) and (end is None or time.monotonic() < end):
-            pass  # in slices: Ctrl-C is seen in between
+        # in slices: Ctrl-C is seen in between
+        while left := self._client.flush(0.2 if end is None else max(0.0, min(0.2, end - time.monotonic()))):
+            if end is not None and time.monotonic() >= end:
+                break
         with self._lock:
             failures, self._failures = self._failures, []
             failed, self._failed = self._failed, 0
@@ -143,9 +144,8 @@ class Producer:
             noun = "event was" if failed == 1 else "events were"
             raise DeliveryError(f"{failed} {noun} not taken: {spelled}{more}", next_step=failures[0].next_step)
         if left:
-            raise DeliveryError(
-                f"{left} records had no answer within {timeout:g} s", next_step="flush again to wait on"
-            )
+            noun = "record" if left == 1 else "records"
+            raise DeliveryError(f"{left} {noun} had no answer within {timeout:g} s", next_step="flush again to wait on")
 
     def close(self) -> None:
         """Let go of the registry; the Kafka client goes with the object."""

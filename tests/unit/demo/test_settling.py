@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import pytest
 
-from lockgate.demo.settle import Lag, Observer, Unsettled, settle
+from lockgate.demo.settle import Lag, Observer, Unsettled, settle, watching
 from lockgate.errors import ClusterUnavailable, LockgateError
 
 
@@ -22,7 +23,7 @@ class Seen:
         self._last = next(self._totals, self._last)
         if self._last is None:
             raise ClusterUnavailable("no answer")
-        return [Lag("worker", {"a": self._last, "a.retry.worker.1": 0})]
+        return [Lag("worker", "a", {"a": self._last, "a.retry.worker.1": 0})]
 
 
 def wait(seen: Seen, stalled_after: float = 5.0) -> list[int]:
@@ -60,3 +61,18 @@ def test_a_service_that_has_ended_makes_waiting_pointless() -> None:
 
     with pytest.raises(LockgateError, match="ended by itself"):
         settle(cast("Observer", Seen(5)), stalled_after=5, check=check)
+
+
+def test_lags_are_shown_while_something_else_goes_on_and_not_after() -> None:
+    shown: list[int] = []
+    three = threading.Event()
+
+    def show(lags: Sequence[Lag]) -> None:
+        shown.append(lags[0].total)
+        if len(shown) == 3:
+            three.set()
+
+    with watching(cast("Observer", Seen(5, None, 4, 3)), show, pause=0.001):
+        assert three.wait(10)
+    assert shown[:3] == [5, 4, 3]
+    assert "lags" not in {thread.name for thread in threading.enumerate()}

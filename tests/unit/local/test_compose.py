@@ -67,7 +67,7 @@ def test_on_this_machine_host_names_are_localhost_and_paths_the_state_folders(
     home = Path("/somewhere/state")
     broker = embed(described[1], described, ROOT, home).environment
     assert broker["KAFKA_ADVERTISED_LISTENERS"] == (
-        "CLIENT://localhost:9093,CONTAINER://localhost:39092,INTERNAL://localhost:19092"
+        "CLIENT://127.0.0.1:9093,CONTAINER://localhost:39092,INTERNAL://localhost:19092"
     )
     assert broker["KAFKA_CONTROLLER_QUORUM_VOTERS"] == "1@localhost:29091,2@localhost:29092,3@localhost:29093"
     assert broker["KAFKA_LISTENERS"].startswith("CLIENT://127.0.0.1:9093,")

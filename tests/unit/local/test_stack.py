@@ -20,7 +20,7 @@ def stack(tmp_path: Path) -> Stack:
 
 
 def test_addresses_are_those_of_the_compose_file(stack: Stack) -> None:
-    assert stack.bootstrap_servers == "localhost:9092,localhost:9093,localhost:9094"
+    assert stack.bootstrap_servers == "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094"
     assert stack.registry_url == "https://localhost:8081/apis/ccompat/v7"
     assert stack.mutual_tls()["bootstrap.servers"] == "localhost:19091,localhost:19092,localhost:19093"
 
