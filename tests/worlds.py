@@ -144,7 +144,7 @@ class World:
             f"from schemas import {self.source_topic} as a, {self.result_topic} as b\n"
             f"\nservice = Service({self.sink!r})\n\n"
         )
-        (self.root / "services" / "work" / "handlers.py").write_text(head + body, encoding="utf-8")
+        (self.root / "services" / "making" / "handlers.py").write_text(head + body, encoding="utf-8")
 
     def schema_id(self, event_type: str) -> int:
         """Return the id of the contracts' version of an event type: `Made`, `Gone`, `Sent`."""
@@ -372,7 +372,7 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
             workloads:
               {name}-source: {{publishes: [{a}.Made, {a}.Gone]}}
             """,
-        "services/work/service.yaml": f"""
+        "services/making/service.yaml": f"""
             name: {name}-work
             owner: {{team: Senders, contact: "@senders"}}
             workloads:

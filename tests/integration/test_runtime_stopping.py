@@ -312,13 +312,13 @@ def test_every_mistake_in_the_handlers_is_told_at_once(broken: World) -> None:
 
 
 def test_handlers_that_cannot_be_imported_are_refused_with_their_place(broken: World) -> None:
-    file = broken.root / "services" / "work" / "handlers.py"
+    file = broken.root / "services" / "making" / "handlers.py"
     file.write_text("import json\n\nnonsense = json.nothing\n")
     assert f"{file}:3: AttributeError" in refused(broken)
     file.write_text("def (:\n")
     assert f"{file}:1: SyntaxError" in refused(broken)
     file.unlink()
-    assert "there is no services/work/handlers.py" in refused(broken)
+    assert "there is no services/making/handlers.py" in refused(broken)
 
 
 def test_the_logs_are_json_where_nobody_looks_on(lab: Lab) -> None:

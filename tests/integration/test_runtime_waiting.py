@@ -54,14 +54,14 @@ def place(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> World
 def fresh(place: World) -> Iterator[World]:
     """The same world with a clean memory."""
     seen(place)  # tolerated where there is nothing yet
-    (place.root / "services/work/seen.jsonl").unlink(missing_ok=True)
+    (place.root / "services/making/seen.jsonl").unlink(missing_ok=True)
     yield place
     for file in place.journal.glob("*.jsonl"):
         file.unlink()
 
 
 def seen(world: World) -> list[dict[str, object]]:
-    file = world.root / "services/work/seen.jsonl"
+    file = world.root / "services/making/seen.jsonl"
     return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
 
 
@@ -231,7 +231,7 @@ def test_a_replayed_letter_is_handled_at_once_in_its_round(fresh: World) -> None
 def test_a_tier_that_the_contract_no_longer_lists_is_still_drained(stack: SharedStack, tmp_path: Path) -> None:
     world = make_world(stack, tmp_path, retry="[100ms, 200ms]", partitions=1)
     world.write_handlers(HANDLERS)
-    contract = world.root / "services/work/service.yaml"
+    contract = world.root / "services/making/service.yaml"
     contract.write_text(re.sub(r"retry: .*", "retry: [100ms]", contract.read_text()))
     load(world.root)
     envelope = Envelope(
