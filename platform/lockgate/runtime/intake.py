@@ -41,8 +41,11 @@ Connect = Callable[[Callable[..., None]], Consumer]
 class Intake:
     """Own a workload's consumer and what is known of its partitions."""
 
-    def __init__(self, workload: str, connect: Connect, patience: Patience) -> None:
+    def __init__(
+        self, workload: str, connect: Connect, patience: Patience, clock: Callable[[], float] = time.time
+    ) -> None:
         self._workload = workload
+        self._clock = clock
         self._patience = patience
         self._consumer = connect(self._on_commit)
         self._waiting = Waiting()
@@ -54,6 +57,10 @@ class Intake:
         self.offsets = Offsets()
         self.blocked: set[Place] = set()
         """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
+
+    def now(self) -> float:
+        """Return the time that due times are held against: milliseconds since the epoch."""
+        return self._clock() * 1000
 
     def visible_topics(self, timeout: float) -> frozenset[str]:
         """Return the topics that the brokers let this workload see; raise KafkaException where none answers in time."""
@@ -74,7 +81,7 @@ class Intake:
         Messages are untyped: the client's stubs make every one of their fields optional. Partitions come and go, and
         held-back ones go on, only in here.
         """
-        now = time.time() * 1000
+        now = self.now()
         for place in self._waiting.ready(now):
             self._consumer.resume([TopicPartition(*place)])
         self.blocked.clear()

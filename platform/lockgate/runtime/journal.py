@@ -7,13 +7,35 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from lockgate.records import Coordinates
 
-__all__ = ["Journal", "Outcome"]
+__all__ = ["Journal", "Outcome", "OutcomeLog"]
 
 Outcome = Literal["handled", "skipped", "retried", "dead-lettered"]
+
+
+class OutcomeLog(Protocol):
+    """What the loop asks of whoever keeps count of outcomes; `Journal` is one."""
+
+    def add(
+        self,
+        source: Coordinates,
+        outcome: Outcome,
+        *,
+        attempt: int,
+        event_id: str,
+        reason: str | None = None,
+        results: Sequence[tuple[str, str, str]] = (),
+    ) -> None:
+        """Note an outcome; `results` are `(topic, event type, id)`."""
+
+    def write(self) -> None:
+        """Take what was noted as settled: its outputs are on the brokers."""
+
+    def close(self) -> None:
+        """Note no more."""
 
 
 class Journal:

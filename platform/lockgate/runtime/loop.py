@@ -140,7 +140,7 @@ class Loop:
                         outcomes.poison(message, None, _no_envelope())
                         done = offset + 1
                         continue
-                    if envelope.due is not None and envelope.due > time.time() * 1000:
+                    if envelope.due is not None and envelope.due > intake.now():
                         intake.hold_back(place, offset, envelope.due)
                         continue
                 try:
@@ -223,7 +223,7 @@ class Loop:
         if isinstance(error, RegistryDenied):
             self._patience.trouble("registry", error)
         self._log.warning("Waiting for the registry", topic=place[0], partition=place[1], offset=offset, why=str(error))
-        self._intake.hold_back(place, offset, time.time() * 1000 + _REGISTRY_BACKOFF_MS)
+        self._intake.hold_back(place, offset, self._intake.now() + _REGISTRY_BACKOFF_MS)
 
     def _settle(self) -> None:
         """Wait for the brokers' answers to a batch's outputs, and go back where they did not take them."""
@@ -254,7 +254,7 @@ class Loop:
                 trouble = trouble_of(error, self._workload.name, f"write {topic}")
                 if trouble is not None and trouble[0] != "cluster":
                     self._patience.trouble(*trouble)
-        until = time.time() * 1000 + delay
+        until = self._intake.now() + delay
         for place in {ticket.record.place for ticket in stuck}:
             self._intake.rewind(place, until)
 

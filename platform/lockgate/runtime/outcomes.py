@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockgate.contracts.model import Workload
 from lockgate.errors import PoisonError, Reject
 from lockgate.records import Envelope
 from lockgate.runtime.encoding import Encoded
-from lockgate.runtime.journal import Journal, Outcome
+from lockgate.runtime.journal import Outcome, OutcomeLog
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Offsets
 from lockgate.runtime.publisher import Publisher, Ticket
@@ -26,11 +26,19 @@ class Outcomes:
     Whatever sends something also holds the record's offset; `settle` releases it once the brokers have acknowledged.
     """
 
-    def __init__(self, workload: Workload, offsets: Offsets, publisher: Publisher, journal: Journal | None) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        offsets: Offsets,
+        publisher: Publisher,
+        journal: OutcomeLog | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._workload = workload
         self._offsets = offsets
         self._publisher = publisher
         self._journal = journal
+        self._clock = clock
         self._log = logger_for(workload.name, group=workload.name)
         self.noting = journal is not None
         """Whether `note` has a purpose."""
@@ -64,7 +72,7 @@ class Outcomes:
             self._letter(record, attempt, Failure.of(stage, "reject", error))
             return
         failure = Failure.of(stage, "error", error)
-        retry = next_retry(self._workload.retry_ms, attempt, time.time() * 1000)
+        retry = next_retry(self._workload.retry_ms, attempt, self._clock() * 1000)
         if retry is None:
             self._letter(record, attempt, failure)
         else:

@@ -28,18 +28,15 @@ from lockgate.errors import (
     UsageError,
 )
 from lockgate.registry import Registry
+from lockgate.runtime.assembly import assemble
 from lockgate.runtime.clients import connect_consumer, connect_producer, trouble_of
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.loop import Loop
-from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.project import identity, load_service
-from lockgate.runtime.publisher import Publisher
-from lockgate.runtime.reader import Reader
 from lockgate.runtime.service import Service
 from lockgate.runtime.signals import Stop
 
@@ -74,38 +71,28 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
     log = logger_for(workload.name, group=workload.name)
 
     with Registry(settings) as registry:
-        encoder = EventEncoder(contracts, workload, registry)
-        intake = Intake(
-            workload.name,
-            lambda on_commit: login.watch(connect_consumer(settings, workload.name, login.on_error, on_commit)),
-            patience,
-        )
-        publisher = Publisher(
-            lambda: login.watch(connect_producer(settings, workload.name, login.on_error)),
-            workload.name,
-            domain.topic.name,
-        )
-        journal = Journal(Path(folder), workload.name) if folder else None
-        loop = Loop(
+        assembly = assemble(
+            contracts,
             workload,
-            domain,
             table,
-            intake=intake,
-            outcomes=Outcomes(workload, intake.offsets, publisher, journal),
-            reader=Reader(registry, domain, workload.consumes),
-            encoder=encoder,
+            registry=registry,
+            consumer=lambda on_commit: login.watch(
+                connect_consumer(settings, workload.name, login.on_error, on_commit)
+            ),
+            producer=lambda: login.watch(connect_producer(settings, workload.name, login.on_error)),
             patience=patience,
             stop=stop,
+            journal=Journal(Path(folder), workload.name) if folder else None,
         )
-        start = _Start(workload, intake, patience, stop, log)
-        start.look_up(encoder)
+        start = _Start(workload, assembly.intake, patience, stop, log)
+        start.look_up(assembly.encoder)
         topics = start.topics(contracts)
         login.trusted = True
         log.info("Started", pid=os.getpid(), topics=" ".join(topics))
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process; collections need not look at it again
         try:
-            loop.run(topics)
+            assembly.loop.run(topics)
         except KafkaException as error:
             raise ClusterError(f"{workload.name} cannot go on: {error.args[0].str()}") from error
 

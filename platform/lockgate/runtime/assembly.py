@@ -1,0 +1,75 @@
+"""The parts of one workload put together; what they reach the outside by is the caller's choice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+from confluent_kafka import Producer
+
+from lockgate.contracts.model import Contracts, Workload
+from lockgate.errors import UsageError
+from lockgate.runtime.dispatch import Table
+from lockgate.runtime.encoding import EventEncoder, SubjectSource
+from lockgate.runtime.intake import Connect, Intake
+from lockgate.runtime.journal import OutcomeLog
+from lockgate.runtime.loop import Loop
+from lockgate.runtime.outcomes import Outcomes
+from lockgate.runtime.patience import Patience
+from lockgate.runtime.publisher import Publisher
+from lockgate.runtime.reader import Reader, SchemaSource
+from lockgate.runtime.signals import Stop
+
+__all__ = ["Assembly", "RuntimeRegistry", "assemble"]
+
+
+class RuntimeRegistry(SchemaSource, SubjectSource, Protocol):
+    """What a running workload asks of a registry; `lockgate.registry.Registry` is one."""
+
+
+@attrs.frozen
+class Assembly:
+    """Hold a loop that is ready to run, and those of its parts that have to be made ready before."""
+
+    loop: Loop
+    intake: Intake
+    encoder: EventEncoder
+
+
+def assemble(
+    contracts: Contracts,
+    workload: Workload,
+    table: Table,
+    *,
+    registry: RuntimeRegistry,
+    consumer: Connect,
+    producer: Callable[[], Producer],
+    patience: Patience,
+    stop: Stop,
+    journal: OutcomeLog | None,
+    clock: Callable[[], float] = time.time,
+) -> Assembly:
+    """Return the loop of a workload; `clock` gives the seconds since the epoch that due times are held against.
+
+    `consumer` and `producer` make the clients. Raise UsageError for a workload that consumes nothing.
+    """
+    domain = contracts.source_of(workload)
+    if domain is None:
+        raise UsageError(f"{workload.name} consumes nothing: there is nothing to run")
+    encoder = EventEncoder(contracts, workload, registry)
+    intake = Intake(workload.name, consumer, patience, clock)
+    publisher = Publisher(producer, workload.name, domain.topic.name)
+    loop = Loop(
+        workload,
+        domain,
+        table,
+        intake=intake,
+        outcomes=Outcomes(workload, intake.offsets, publisher, journal, clock),
+        reader=Reader(registry, domain, workload.consumes),
+        encoder=encoder,
+        patience=patience,
+        stop=stop,
+    )
+    return Assembly(loop, intake, encoder)
