@@ -23,6 +23,7 @@ _HEADINGS = {
     "credentials": "Credentials files",
 }
 _MARKS = {"create": "+", "change": "~"}
+_RISK_COLOURS = {"low": "yellow", "high": "red"}
 _COLOURS = {"+": "green", "~": "yellow", "!": "red"}
 
 
@@ -77,7 +78,8 @@ def _lines(planned: Plan) -> Iterator[str]:
             continue
         yield heading
         width = min(64, max((len(change.name) for change in changes), default=0))
-        yield from (_change(change, width) for change in changes)
+        for change in changes:
+            yield from _change(change, width)
         for refusal in refusals:
             at = f"  ({refusal.declared})" if refusal.declared else ""
             yield _marked("!", f"{refusal.name}  REFUSED: {refusal.reason}{at}")
@@ -99,10 +101,13 @@ def _lines(planned: Plan) -> Iterator[str]:
     )
 
 
-def _change(change: Change, width: int) -> str:
+def _change(change: Change, width: int) -> Iterator[str]:
     details = ", ".join(change.details)
     text = f"{change.name:<{width}}  {details}" if details else change.name
-    return _marked(_MARKS[change.action], f"{text}  ({change.declared})")
+    yield _marked(_MARKS[change.action], f"{text}  ({change.declared})")
+    if change.risk.level != "none":
+        level = click.style(f"{change.risk.level} risk", fg=_RISK_COLOURS[change.risk.level])
+        yield f"      {level}: {change.risk.reason}"
 
 
 def _beyond(planned: Plan) -> Iterable[str]:

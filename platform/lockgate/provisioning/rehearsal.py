@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from confluent_kafka import KafkaError
 
-from lockgate.provisioning.changes import AddPartitions, AlterConfig, Change, CreateTopic
+from lockgate.provisioning.change import Change
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.reports import Refusal
+from lockgate.provisioning.topics import AddPartitions, AlterConfig, CreateTopic
 
 __all__ = ["rehearse"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-from lockgate.provisioning.changes import Kind
+from lockgate.provisioning.change import Kind
 
 __all__ = ["Beyond", "Refusal", "Unmanaged"]
 

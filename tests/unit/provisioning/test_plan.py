@@ -22,13 +22,13 @@ from lockgate.provisioning.changes import (
     SetLevel,
     SetPassword,
     WriteCredentials,
-    duration_text,
 )
 from lockgate.provisioning.cluster import Broker, TopicConfig
 from lockgate.provisioning.credentials import CredentialsFile
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.plan import Plan, difference
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
+from lockgate.provisioning.risks import config_risk, duration_text, level_risk
 from lockgate.registry import RegisteredSchema
 from tests.unit.provisioning.states import GOOD_FILE, applied, desired, everything, nothing, record, with_schema
 
@@ -131,6 +131,10 @@ class TestTheWhole:
             "kind": "topic",
             "name": "parcels",
             "details": ["4 partitions", "replication 3", "retention 1d"],
+            "before": None,
+            "after": {"partitions": 4, "replication": 3, "config": dict(wanted.topics["parcels"].config)},
+            "risk": {"level": "none", "reason": ""},
+            "cause": "files",
             "declared": "schemas/parcels/domain.yaml:3",
             "config": dict(wanted.topics["parcels"].config),
         }
@@ -152,7 +156,8 @@ class TestTopics:
         plan = difference(wanted, with_topic(everything(wanted), "parcels", partitions=1))
         assert plan.changes == (AddPartitions(wanted.topics["parcels"], 1),)
         assert plan.changes[0].details[0] == "partitions 1 → 4"
-        assert "keys move" in plan.changes[0].details[1]
+        assert plan.changes[0].risk.level == "high"
+        assert "keys move" in plan.changes[0].risk.reason
 
     def test_fewer_partitions_are_refused(self) -> None:
         wanted = desired()
@@ -379,3 +384,40 @@ class TestSubjects:
 )
 def test_durations_read_as_contracts_write_them(milliseconds: int, text: str) -> None:
     assert duration_text(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after", "level", "phrase"),
+    [
+        ("retention.ms", "604800000", "86400000", "high", "records older than 1d are deleted"),
+        ("retention.ms", "-1", "86400000", "high", "are deleted"),
+        ("retention.ms", "86400000", "-1", "low", "more room"),
+        ("max.message.bytes", "2000", "1000", "high", "larger records are refused"),
+        ("max.message.bytes", "1000", "2000", "low", "at once"),
+        ("min.insync.replicas", "2", "1", "high", "fewer copies"),
+        ("min.insync.replicas", "1", "2", "low", "more replicas"),
+        ("cleanup.policy", "compact", "delete", "high", "which records are deleted"),
+        ("segment.ms", None, "7", "low", "at once"),
+    ],
+)
+def test_each_value_of_a_topic_has_its_risk(key: str, before: str | None, after: str, level: str, phrase: str) -> None:
+    risk = config_risk(key, before, after)
+    assert risk.level == level
+    assert phrase in risk.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "level"),
+    [
+        (None, "NONE", "none"),
+        ("FULL", "BACKWARD", "high"),
+        ("BACKWARD", "FORWARD", "high"),
+        ("FULL_TRANSITIVE", "FULL", "high"),
+        ("FULL", "BACKWARD_TRANSITIVE", "high"),
+        ("BACKWARD", "FULL", "low"),
+        ("NONE", "FORWARD", "low"),
+        ("BACKWARD", "BACKWARD_TRANSITIVE", "low"),
+    ],
+)
+def test_a_level_that_promises_less_is_a_high_risk(before: str | None, after: Any, level: str) -> None:
+    assert level_risk(before, after).level == level

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from lockgate.cli import provisioning as command
 from lockgate.cli.options import Project
+from lockgate.provisioning.changes import AddPartitions, CreateTopic
 from lockgate.provisioning.plan import Plan, difference
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
 from tests.unit.provisioning.states import contracts, desired, everything, nothing
@@ -50,6 +51,13 @@ def test_changes_are_grouped_and_marked_and_counted_in_the_last_line(monkeypatch
     )
     assert lines[-1].endswith("0 to change, 0 refused, 0 beyond the contracts, 0 in no contract")
     assert lines[-1].startswith(f"{len(FULL.changes)} to create, ")
+
+
+def test_a_change_that_may_cost_something_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = Plan(changes=(AddPartitions(WANTED.topics["parcels"], 1), CreateTopic(WANTED.topics["parcels"])))
+    output = run(monkeypatch, "plan", planned).output
+    assert output.count("risk") == 1
+    assert "      high risk: keys move" in output
 
 
 def test_nothing_is_coloured_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
