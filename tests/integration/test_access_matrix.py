@@ -88,7 +88,9 @@ def read_grants(root: Path) -> Grants:
             letters = f"{topic}.dlq.{name}"
             topics |= {letters, *retries}
             allowed |= {(name, "read", f"topic {topic}"), (name, "join", f"group {name}")}
-            allowed |= {(name, operation, f"topic {retry}") for retry in retries for operation in ("read", "write")}
+            allowed |= {(name, "read", f"topic {retry}") for retry in retries}
+            if workload.get("retry"):  # without, only an operator writes there
+                allowed |= {(name, "write", f"topic {retry}") for retry in retries}
             allowed.add((name, "write", f"topic {letters}"))
             for operator in (f"{team}~reader", f"{team}~replayer"):
                 operators.add(operator)

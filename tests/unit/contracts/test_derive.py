@@ -121,7 +121,6 @@ def test_a_workload_that_only_reads_may_do_just_that(derived: Derived) -> None:
         ("READ", "GROUP", "garden-service"),
         ("READ", "TOPIC", "garden"),
         ("READ", "TOPIC", "garden.retry.garden-service.1"),
-        ("WRITE", "TOPIC", "garden.retry.garden-service.1"),
         ("WRITE", "TOPIC", "garden.dlq.garden-service"),
     }
 
