@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from lockgate.errors import ClusterError
+from lockgate.errors import ClusterError, RegistryDenied, RegistryError
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Offsets, Place
@@ -20,6 +20,7 @@ __all__ = ["Intake"]
 _IDLE = 0.2
 """Seconds that a poll may block: how late a stop is noticed when nothing arrives."""
 _COMMIT_EVERY = 0.2
+_REGISTRY_BACKOFF_MS = 1000
 _COMMITTING = "commit in its group"
 _LAST_COMMIT = 5.0
 """Seconds that a commit is repeated for when its partitions go, or the process does."""
@@ -100,6 +101,13 @@ class Intake:
         self._waiting.wait(place, until)
         self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
         self._consumer.pause([TopicPartition(*place)])
+
+    def wait_for_registry(self, place: Place, offset: int, error: RegistryError) -> None:
+        """Let a partition wait: that the registry cannot say what its next record is, is no fault of the record."""
+        if isinstance(error, RegistryDenied):
+            self._patience.trouble("registry", error)
+        self._log.warning("Waiting for the registry", topic=place[0], partition=place[1], offset=offset, why=str(error))
+        self.hold_back(place, offset, self.now() + _REGISTRY_BACKOFF_MS)
 
     def rewind(self, place: Place, until: float) -> None:
         """Let a partition wait, to go on with its first unfinished record."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lockgate.contracts.model import Domain, Workload
-from lockgate.errors import PoisonError, RegistryDenied, RegistryError
+from lockgate.errors import RegistryError
 from lockgate.records import Envelope
-from lockgate.runtime.clients import trouble_of
-from lockgate.runtime.context import Tombstone
+from lockgate.runtime.decoding import Decoding, key_mismatch, no_envelope, skip, tombstone_of
 from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
@@ -20,9 +19,9 @@ from lockgate.runtime.offsets import Place
 from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.patience import Patience
-from lockgate.runtime.publisher import Ticket
 from lockgate.runtime.reader import HEAD, Reader
 from lockgate.runtime.record import Record
+from lockgate.runtime.refusals import Refusals
 from lockgate.runtime.results import collect
 from lockgate.runtime.signals import Stop
 
@@ -30,11 +29,6 @@ __all__ = ["Loop"]
 
 _BATCH_AT_MOST = 2.0
 """Seconds after which the rest of a batch is put back: its handlers are much slower than the pace knew."""
-_REGISTRY_BACKOFF_MS = 1000
-_BROKER_BACKOFF_MS = (500, 1000, 2000, 5000, 10000)
-
-_Entry = tuple[Callable[[bytes], dict[str, Any]] | None, Callable[..., Any], Callable[..., Any] | None, bool]
-"""How to decode a value, the handler, how to make its event, and whether it takes a context."""
 
 
 class Loop:
@@ -61,17 +55,13 @@ class Loop:
         self._domain = domain
         self._intake = intake
         self._outcomes = outcomes
-        self._reader = reader
         self._encoder = encoder
         self._patience = patience
         self._stop = stop
         self._runner = asyncio.Runner()
-        self._entries: dict[bytes, _Entry] = {}
-        self._handlers = table.events
-        tombstone = table.tombstone
-        self._tombstone = _SKIP if tombstone is None else (None, tombstone.function, None, tombstone.contextual)
+        self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
         self._pace = Pace()
-        self._refusals = 0  # batches in a row with outputs that the brokers did not take
+        self._refusals = Refusals(workload.name, patience)
         self._log = logger_for(workload.name, group=workload.name)
 
     def run(self, topics: Sequence[str]) -> None:
@@ -107,7 +97,7 @@ class Loop:
         One flat pass, without a call that a record does not need: this is what the throughput hangs on.
         """
         intake, offsets, blocked = self._intake, self._intake.offsets, self._intake.blocked
-        entries, stop, outcomes = self._entries, self._stop, self._outcomes
+        decoding, entries, stop, outcomes = self._decoding, self._decoding.entries, self._stop, self._outcomes
         main, key_field, name = self._domain.topic.name, self._domain.key, self._workload.name
         clock, deadline = time.monotonic, time.monotonic() + _BATCH_AT_MOST
         place: Place = ("", -1)
@@ -135,9 +125,9 @@ class Loop:
                 offset = message.offset()
                 envelope: Envelope | None = None
                 if topic != main:
-                    envelope = self._envelope(message)
+                    envelope = decoding.envelope(message)
                     if envelope is None:
-                        outcomes.poison(message, None, _no_envelope())
+                        outcomes.poison(message, None, no_envelope())
                         done = offset + 1
                         continue
                     if envelope.due is not None and envelope.due > intake.now():
@@ -146,24 +136,24 @@ class Loop:
                 try:
                     value = message.value()
                     if value is None:
-                        decode, function, build, contextual = self._tombstone
-                        if function is not _skip:
-                            event = _tombstone(message.key())
+                        decode, function, build, contextual = decoding.tombstone
+                        if function is not skip:
+                            event = tombstone_of(message.key())
                     else:
                         entry = entries.get(value[:HEAD])
-                        decode, function, build, contextual = self._learn(value) if entry is None else entry
+                        decode, function, build, contextual = decoding.learn(value) if entry is None else entry
                         if decode is not None:
                             event = decode(value)
                             if event[key_field].encode() != message.key():
-                                raise _key_mismatch(event[key_field], message.key())
+                                raise key_mismatch(event[key_field], message.key())
                 except RegistryError as error:
-                    self._wait_for_registry(place, offset, error)
+                    intake.wait_for_registry(place, offset, error)
                     continue
                 except Exception as error:
                     outcomes.poison(message, envelope, error)
                     done = offset + 1
                     continue
-                if function is _skip:
+                if function is skip:
                     skipped += 1
                     if outcomes.noting:
                         outcomes.note(message, envelope, "skipped")
@@ -198,87 +188,12 @@ class Loop:
             outcomes.counts["skipped"] += skipped
         return index + 1
 
-    def _learn(self, value: bytes) -> _Entry:
-        """Return what to do with values that begin like this one, and remember it."""
-        known = self._reader.resolve(value)
-        self._patience.over("registry")
-        if known.decode is None:
-            entry = _SKIP
-        else:
-            handler = self._handlers[known.event_type]
-            entry = (known.decode, handler.function, handler.build, handler.contextual)
-        self._entries[value[:HEAD]] = entry
-        return entry
-
-    def _envelope(self, message: Any) -> Envelope | None:
-        """Return the envelope of a record in a retry topic, None where it has none of this workload's."""
-        envelope = Envelope.read(message.headers())
-        own = (self._workload.name, self._domain.topic.name)
-        if envelope is None or (envelope.group, envelope.source.topic) != own or envelope.pointer:
-            return None
-        return envelope
-
-    def _wait_for_registry(self, place: Place, offset: int, error: RegistryError) -> None:
-        """Let a partition wait: that the registry cannot say what its next record is, is no fault of the record."""
-        if isinstance(error, RegistryDenied):
-            self._patience.trouble("registry", error)
-        self._log.warning("Waiting for the registry", topic=place[0], partition=place[1], offset=offset, why=str(error))
-        self._intake.hold_back(place, offset, self._intake.now() + _REGISTRY_BACKOFF_MS)
-
     def _settle(self) -> None:
         """Wait for the brokers' answers to a batch's outputs, and go back where they did not take them."""
         finished, stuck = self._outcomes.settle()
         if finished:
-            self._refusals = 0
-            if self._patience.troubled:
-                for topic in {topic for ticket in finished for topic in ticket.taken}:
-                    self._patience.over(f"write {topic}")
+            self._refusals.over(finished)
         if stuck:
-            self._go_back(stuck)
-
-    def _go_back(self, stuck: list[Ticket]) -> None:
-        """Read records again whose outputs the brokers did not take; give up where they refuse them for good."""
-        delay = _BROKER_BACKOFF_MS[min(self._refusals, len(_BROKER_BACKOFF_MS) - 1)]
-        self._refusals += 1
-        _, topic, error = stuck[0].errors[0]
-        self._log.warning(
-            "The brokers did not take the outputs; these records are read again",
-            records=len(stuck),
-            first=str(stuck[0].record.source),
-            to=topic,
-            error=error.str(),
-            wait_ms=delay,
-        )
-        for ticket in stuck:
-            for _, topic, error in ticket.errors:
-                trouble = trouble_of(error, self._workload.name, f"write {topic}")
-                if trouble is not None and trouble[0] != "cluster":
-                    self._patience.trouble(*trouble)
-        until = self._intake.now() + delay
-        for place in {ticket.record.place for ticket in stuck}:
-            self._intake.rewind(place, until)
-
-
-def _skip(_: Any) -> None:
-    """Stand where there is no handler."""
-
-
-_SKIP: _Entry = (None, _skip, None, False)
-
-
-def _tombstone(key: bytes | None) -> Tombstone:
-    try:
-        text = (key or b"").decode()
-    except UnicodeDecodeError:
-        text = ""
-    if not text:
-        raise PoisonError("key-mismatch", f"a tombstone whose key, {key!r:.200}, names no event")
-    return Tombstone(text)
-
-
-def _no_envelope() -> PoisonError:
-    return PoisonError("malformed", "a record in a retry topic that has no envelope of this workload's")
-
-
-def _key_mismatch(expected: str, key: bytes | None) -> PoisonError:
-    return PoisonError("key-mismatch", f"the record's key is {key!r:.200}, the event's is {expected!r:.200}")
+            until = self._intake.now() + self._refusals.delay(stuck)
+            for place in {ticket.record.place for ticket in stuck}:
+                self._intake.rewind(place, until)
