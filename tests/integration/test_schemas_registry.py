@@ -95,37 +95,12 @@ def test_the_registry_refuses_what_the_check_refuses(
     for schema in earlier:
         registry.register(subject, schema)
     registry.set_compatibility(subject, level)
-    findings = check(earlier, candidate, level)
-    if findings:
+    if any(finding.kind == "breaking" for finding in check(earlier, candidate, level)):
         with pytest.raises(RegistryError) as caught:
             registry.register(subject, candidate)
         assert caught.value.status == 409
     else:
         assert registry.register(subject, candidate)
-
-
-STRICTER = {
-    "a decimal of another scale": [
-        value({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}),
-        value({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 3}),
-    ],
-    "milliseconds read as microseconds": [
-        value({"type": "long", "logicalType": "timestamp-millis"}),
-        value({"type": "long", "logicalType": "timestamp-micros"}),
-    ],
-}
-
-
-@pytest.mark.parametrize("history", STRICTER.values(), ids=STRICTER.keys())
-def test_the_check_refuses_changes_of_meaning_that_the_registry_takes(
-    registry: Registry, history: list[dict[str, Any]]
-) -> None:
-    subject = f"parity-{secrets.token_hex(6)}-t.Event"
-    old, new = history
-    registry.set_compatibility(subject, "FULL")
-    registry.register(subject, old)
-    assert check([old], new, "FULL")
-    assert registry.register(subject, new)
 
 
 def test_register_sets_the_level_and_registers_once(stack: SharedStack, registry: Registry, tmp_path: Path) -> None:

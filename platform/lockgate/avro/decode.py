@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lockgate.avro import resolution
+from lockgate.avro import comparison, resolution
 from lockgate.avro.defaults import default_datum, from_raw
 from lockgate.avro.reading import READING
 from lockgate.avro.source import MAX_DEPTH, MAX_EMPTY_ITEMS, Source, Trace, is_recursive, smallest
@@ -106,7 +106,7 @@ class _Generator:
             self._union(writer, reader, to)
             return
         if isinstance(reader, Union):
-            index = resolution.select_branch(writer, reader)
+            index = comparison.select_branch(writer, reader)
             if index is None:
                 self._mismatch(f"{branch_name(writer)} is none of the reader's branches")
                 return

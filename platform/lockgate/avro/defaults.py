@@ -27,7 +27,7 @@ from lockgate.avro.types import (
 )
 from lockgate.errors import SchemaError
 
-__all__ = ["default_datum", "from_raw"]
+__all__ = ["default_branch", "default_datum", "from_raw"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH = datetime(1970, 1, 1)  # local timestamps have no zone by definition
@@ -38,13 +38,14 @@ DAY_MILLIS = 24 * 3600 * 1000
 def default_datum(type_: Type, default: Any, path: str = "") -> Any:
     """Return the datum that a field's JSON default stands for, a new one each time.
 
-    Raise SchemaError, at `path` or below it, where it is no value of the type. A union's default is of its first
-    branch.
+    Raise SchemaError, at `path` or below it, where it is no value of the type. A union's default is of the first
+    branch that it fits (before Avro 1.12: of the first branch, always).
     """
     match type_:
         case Union():
-            datum = default_datum(type_.branches[0], default, path)
-            return (branch_name(type_.branches[0]), datum) if tagged_branches(type_)[0] else datum
+            index = default_branch(type_, default, path)
+            datum = default_datum(type_.branches[index], default, path)
+            return (branch_name(type_.branches[index]), datum) if tagged_branches(type_)[index] else datum
         case Record():
             return _record(type_, default, path)
         case Array():
@@ -67,6 +68,19 @@ def default_datum(type_: Type, default: Any, path: str = "") -> Any:
         case _:
             pass
     raise _misfit(type_, default, path)
+
+
+def default_branch(union: Union, default: Any, path: str = "") -> int:
+    """Return the index of the first branch that a default fits; raise SchemaError where it fits none."""
+    first: SchemaError | None = None
+    for index, branch in enumerate(union.branches):
+        try:
+            default_datum(branch, default, path)
+        except SchemaError as error:
+            first = first or error
+        else:
+            return index
+    raise first or _misfit(union, default, path)
 
 
 def _record(type_: Record, default: Any, path: str) -> dict[str, Any]:

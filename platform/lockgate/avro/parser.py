@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from lockgate.avro.types import (
     Enum,
     Field,
     Fixed,
+    Logical,
     Map,
     Named,
     Primitive,
@@ -32,6 +34,7 @@ __all__ = ["parse"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _COMPLEX = ("record", "error", "enum", "fixed", "array", "map")
+_PLAIN = {name: Primitive(name) for name in PRIMITIVES}
 _MAX_NESTING = 100
 _MAX_CONTAINERS = 8
 """Lists of lists of maps … without a record between: a generated function can nest loops only so deep."""
@@ -94,7 +97,7 @@ class _Parser:
 
     def _name_or_primitive(self, name: str, namespace: str, path: str) -> Type:
         if name in PRIMITIVES:
-            return Primitive(name)
+            return _PLAIN[name]
         if name in _COMPLEX:
             raise SchemaError(f"a {name} is written as an object", path=path)
         full_name = _full_name(name, namespace, path)
@@ -117,7 +120,7 @@ class _Parser:
             branches.append(type_)
         if not branches:
             raise SchemaError("a union needs at least one type", path=path)
-        return Union(tuple(branches))
+        return Union(tuple(branches), path)
 
     def _object(self, document: Mapping[str, Any], namespace: str, path: str) -> Type:
         kind = document.get("type")
@@ -128,14 +131,15 @@ class _Parser:
         if kind == "fixed":
             return self._fixed(document, namespace, path)
         if kind == "array":
-            return Array(self._contained(document, "items", namespace, path))
+            return Array(self._contained(document, "items", namespace, path), path)
         if kind == "map":
-            return Map(self._contained(document, "values", namespace, path))
+            return Map(self._contained(document, "values", namespace, path), path)
         if kind is None:
             raise SchemaError("`type` is missing", path=path)
         inner = self._type(kind, namespace, f"{path}/type")
-        if isinstance(inner, Primitive) and inner.logical is None:
-            return Primitive(inner.kind, parse_logical(document, inner.kind, None, path))
+        if isinstance(inner, Primitive) and inner.logical is None and "logicalType" in document:
+            logical = parse_logical(document, inner.kind, None, path)
+            return Primitive(inner.kind, logical, _unknown_logical(document, logical))
         return inner
 
     def _member(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
@@ -174,7 +178,7 @@ class _Parser:
 
     def _record(self, document: Mapping[str, Any], namespace: str, path: str) -> Record:
         name, inside, aliases, doc = self._identity(document, namespace, path)
-        record = Record(name, (), aliases, doc)
+        record = Record(name, (), aliases, doc, _owner(document), path)
         self._named[name] = record
         members = document.get("fields")
         if not isinstance(members, Sequence) or isinstance(members, str | bytes):
@@ -192,6 +196,7 @@ class _Parser:
             fields.append(field)
         self._containers = around
         record.fields = tuple(fields)
+        record.positions.update({field.name: index for index, field in enumerate(fields)})
         return record
 
     def _field(self, document: Any, namespace: str, path: str) -> Field:
@@ -226,7 +231,7 @@ class _Parser:
         default = document.get("default")
         if default is not None and default not in symbols:
             raise SchemaError(f"the default {default!r} is none of the symbols", path=f"{path}/default")
-        enum = Enum(name, tuple(symbols), default, aliases, doc)
+        enum = Enum(name, tuple(symbols), default, aliases, doc, _owner(document), path)
         self._named[name] = enum
         return enum
 
@@ -235,7 +240,9 @@ class _Parser:
         size = document.get("size")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= INT_MAX:
             raise SchemaError("`size` must be a number of bytes", path=path)
-        fixed = Fixed(name, size, parse_logical(document, "fixed", size, path), aliases, doc)
+        logical = parse_logical(document, "fixed", size, path)
+        unknown = _unknown_logical(document, logical)
+        fixed = Fixed(name, size, logical, aliases, doc, _owner(document), path, unknown)
         self._named[name] = fixed
         return fixed
 
@@ -261,6 +268,16 @@ def _doc(document: Mapping[str, Any], path: str) -> str:
     if not isinstance(doc, str):
         raise SchemaError("`doc` must be a string", path=f"{path}/doc")
     return doc
+
+
+def _owner(document: Mapping[str, Any]) -> str:
+    owner = document.get("owner", "")
+    return owner if isinstance(owner, str) else json.dumps(owner, sort_keys=True)
+
+
+def _unknown_logical(document: Mapping[str, Any], known: Logical | None) -> str:
+    name = document.get("logicalType")
+    return name if known is None and isinstance(name, str) else ""
 
 
 def _json_kind(value: Any) -> str:

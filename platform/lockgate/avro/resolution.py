@@ -17,7 +17,7 @@ from lockgate.avro.types import (
     Union,
 )
 
-__all__ = ["field_of", "logical_conflict", "names_match", "promotes", "select_branch"]
+__all__ = ["candidates", "field_of", "logical_conflict", "names_match", "promotes"]
 
 _PROMOTIONS = {
     "int": ("long", "float", "double"),
@@ -40,25 +40,27 @@ def names_match(writer: Named, reader: Named) -> bool:
 
 def field_of(writer: Record, reader: Field) -> Field | None:
     """Return the writer's field that a reader's field is filled from, by name and then by alias; or None."""
-    by_name = {field.name: field for field in writer.fields}
-    return next((by_name[name] for name in (reader.name, *reader.aliases) if name in by_name), None)
+    for name in (reader.name, *reader.aliases):
+        if name in writer.positions:
+            return writer.fields[writer.positions[name]]
+    return None
 
 
-def select_branch(writer: Type, reader: Union) -> int | None:
-    """Return the index of the reader's branch that a writer's type (no union) is read as, or None.
+def candidates(writer: Type, reader: Union) -> list[int]:
+    """Return the indexes of the reader's branches that a writer's type (no union) may be read as, the nearest first.
 
-    The same type with the same full name is preferred, then one whose name matches, then a promotion.
+    The same type with the same full name comes first, then those whose name matches, then promotions. That says
+    nothing of what is inside: the branch that counts is the first one that all of the writer's data can be read as.
     """
-    for index, branch in enumerate(reader.branches):
-        if _same(writer, branch) and getattr(writer, "name", None) == getattr(branch, "name", None):
-            return index
+    same, promoted = [], []
     for index, branch in enumerate(reader.branches):
         if _same(writer, branch):
-            return index
-    for index, branch in enumerate(reader.branches):
-        if isinstance(writer, Primitive) and isinstance(branch, Primitive) and promotes(writer.kind, branch.kind):
-            return index
-    return None
+            same.append(index)
+        elif isinstance(writer, Primitive) and isinstance(branch, Primitive) and promotes(writer.kind, branch.kind):
+            promoted.append(index)
+    if len(same) > 1:
+        same.sort(key=lambda index: getattr(writer, "name", None) != getattr(reader.branches[index], "name", None))
+    return same + promoted
 
 
 def _same(writer: Type, reader: Type) -> bool:
@@ -72,8 +74,9 @@ def _same(writer: Type, reader: Type) -> bool:
 def logical_conflict(writer: Logical | None, reader: Logical | None) -> str | None:
     """Return why two logical types do not go together, or None.
 
-    Avro itself would read on: milliseconds as microseconds, or cents as tenths of a cent. That is a wrong value and
-    no resolution. A side without logical type is fine: the plain value is what it asked for.
+    Registries look at the underlying types alone, so such data get written. Most readers would take milliseconds for
+    microseconds, or cents for tenths of a cent; the decoder takes no value for another. A side without logical type
+    is fine: the plain value is what it asked for.
     """
     if writer is None or reader is None or writer == reader:
         return None

@@ -50,6 +50,8 @@ class Primitive:
 
     kind: str
     logical: Logical | None = None
+    unknown_logical: str = ""
+    """What the schema calls a logical type that Lockgate does not know: data are of the plain type."""
 
 
 @attrs.frozen
@@ -57,6 +59,8 @@ class Array:
     """Describe a list of items of one type."""
 
     items: Type
+    path: str = attrs.field(default="", eq=False, repr=False)
+    """JSON pointer into the document that it was parsed from."""
 
 
 @attrs.frozen
@@ -64,6 +68,8 @@ class Map:
     """Describe a mapping of strings to values of one type."""
 
     values: Type
+    path: str = attrs.field(default="", eq=False, repr=False)
+    """JSON pointer into the document that it was parsed from."""
 
 
 @attrs.frozen
@@ -71,6 +77,8 @@ class Union:
     """Describe a choice of types; none of them is a union."""
 
     branches: tuple[Type, ...]
+    path: str = attrs.field(default="", eq=False, repr=False)
+    """JSON pointer into the document that it was parsed from."""
 
 
 @attrs.frozen(eq=False)
@@ -85,6 +93,10 @@ class Enum:
     aliases: tuple[str, ...] = ()
     """Full names."""
     doc: str = ""
+    owner: str = ""
+    """Who answers for it, where the schema has an attribute of that name."""
+    path: str = attrs.field(default="", eq=False, repr=False)
+    """JSON pointer into the document that it was parsed from."""
 
 
 @attrs.frozen(eq=False)
@@ -96,6 +108,10 @@ class Fixed:
     logical: Logical | None = None
     aliases: tuple[str, ...] = ()
     doc: str = ""
+    owner: str = ""
+    path: str = attrs.field(default="", eq=False, repr=False)
+    """JSON pointer into the document that it was parsed from."""
+    unknown_logical: str = ""
 
 
 @attrs.frozen
@@ -119,13 +135,18 @@ class Field:
 class Record:
     """Describe a record; two are the same only as objects, for a record may hold itself.
 
-    `fields` is filled in while parsing and not changed afterwards.
+    `fields` and `positions` are filled in while parsing and not changed afterwards.
     """
 
     name: str
     fields: tuple[Field, ...] = attrs.field(default=(), repr=False)
     aliases: tuple[str, ...] = ()
     doc: str = ""
+    owner: str = ""
+    path: str = attrs.field(default="", eq=False, repr=False)
+    """JSON pointer into the document that it was parsed from."""
+    positions: dict[str, int] = attrs.field(factory=dict, repr=False)
+    """Where each field is, by its name."""
 
 
 @attrs.frozen

@@ -96,6 +96,7 @@ def against_git(contracts: Contracts, ref: str | None) -> list[Comparison]:
 
 
 def compare(subject: Subject, source: str, names: Sequence[str], history: Sequence[Any]) -> Comparison:
-    """Compare one event type with earlier schemas, oldest first, at the level of its domain."""
+    """Compare one event type with earlier schemas, oldest first: what breaks at the level of its domain."""
     findings = compatibility.check(history, subject.event.schema, subject.compatibility, names)
-    return Comparison(subject, source, tuple(names), tuple(findings))
+    breaking = tuple(finding for finding in findings if finding.kind == "breaking")
+    return Comparison(subject, source, tuple(names), breaking)

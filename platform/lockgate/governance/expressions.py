@@ -192,11 +192,11 @@ class Expressions:
                 parts = [f"{text(key)}: {self.default(type_.values, value)[0]}" for key, value in datum.items()]
                 return f"{{{', '.join(parts)}}}", True
             case Union():
-                first = _branches(type_)[0]
-                if not first.tag:
-                    return self.default(first.type, datum)
-                expression, fresh = self.default(first.type, datum[1])
-                return (f"({text(first.tag)}, {expression})" if first.kept else expression), fresh
+                branch = _branch_of(type_, datum)
+                if not branch.tag:
+                    return self.default(branch.type, datum)
+                expression, fresh = self.default(branch.type, datum[1])
+                return (f"({text(branch.tag)}, {expression})" if branch.kept else expression), fresh
             case _:
                 self._plain(python_kind(type_))
                 return text(datum) if isinstance(datum, str) else repr(datum), False
@@ -215,12 +215,20 @@ class Expressions:
                 parts = [f"{text(key)}: {self._literal(type_.values, value)}" for key, value in datum.items()]
                 return f"{{{', '.join(parts)}}}"
             case Union():
-                first = _branches(type_)[0]
-                inner = self._literal(first.type, datum[1] if first.tag else datum)
-                return f"({text(first.tag)}, {inner})" if first.tag else inner
+                branch = _branch_of(type_, datum)
+                inner = self._literal(branch.type, datum[1] if branch.tag else datum)
+                return f"({text(branch.tag)}, {inner})" if branch.tag else inner
             case _:
                 self._plain(python_kind(type_))
                 return text(datum) if isinstance(datum, str) else repr(datum)
+
+
+def _branch_of(union: Union, datum: Any) -> _Branch:
+    """Return the branch that a datum is of."""
+    if isinstance(datum, tuple):
+        return next(branch for branch in _branches(union) if branch.tag == datum[0])
+    kind = "None" if datum is None else type(datum).__name__
+    return next(branch for branch in _branches(union) if python_kind(branch.type) == kind)
 
 
 def _branches(union: Union) -> list[_Branch]:

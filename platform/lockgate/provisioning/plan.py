@@ -218,7 +218,7 @@ def _incompatible(subject: Subject, there: ActualSubject) -> Refusal | None:
     findings = compatibility.check(
         [version.schema for version in there.history], subject.event.schema, subject.compatibility
     )
-    reasons = [finding.message for finding in findings]
+    reasons = [finding.message for finding in findings if finding.kind == "breaking"]
     if not reasons and there.accepted is False:
         reasons = ["the registry refuses it, without a reason"]
     if not reasons:

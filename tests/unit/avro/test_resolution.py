@@ -50,6 +50,8 @@ def test_what_the_reader_does_not_have_is_checked_all_the_same() -> None:
         ("bytes", "\u00ff", b"\xff"),
         (["null", "int"], None, None),
         (["int", "long"], 3, ("int", 3)),
+        (["null", "string"], "x", "x"),  # of the first branch that it fits, as Avro has it since 1.12
+        (["int", "long"], 2**40, ("long", 2**40)),
         ({"type": "int", "logicalType": "date"}, 1, date(1970, 1, 2)),
         ({"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}, "\u0001", Decimal("0.01")),
         ({"type": "enum", "name": "t.C", "symbols": ["A", "B"]}, "B", "B"),

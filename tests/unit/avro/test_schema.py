@@ -63,7 +63,7 @@ def field(type_: Any, **more: Any) -> dict[str, Any]:
         ),
         (record(field("int", default="1")), "/fields/0/default", "is no int"),
         (record(field("int", default=2**31)), "/fields/0/default", "is no int"),
-        (record(field(["string", "null"], default=None)), "/fields/0/default", "is no string"),
+        (record(field(["string", "null"], default=1)), "/fields/0/default", "is no string"),
         (record(field(MONEY, default={})), "/fields/0/default", "lacks amount"),
         (record(field({"type": "array", "items": "int"}, default=[1, "x"])), "/fields/0/default/1", "is no int"),
         (record(field("t.Event")), "", "always contains itself"),

@@ -78,6 +78,7 @@ RICH = event(
     {"name": "by_name", "type": {"type": "map", "values": "shop.Item"}, "default": {"a": {"sku": "s"}}},
     {"name": "maybe", "type": ["null", "shop.Item"], "default": None},
     {"name": "either", "type": ["shop.Item", GIFT, "string"]},
+    {"name": "later", "type": ["null", "int", "string", "long"], "default": 2**40},
     {"name": "number", "type": ["null", "int", "long", "double", "boolean"], "default": None},
     {"name": "colors", "type": {"type": "array", "items": ["null", "shop.Color", "string"]}},
     {"name": "nested", "type": {"type": "map", "values": {"type": "array", "items": ["null", "shop.Gift"]}}},
@@ -132,6 +133,7 @@ def test_defaults_are_the_schemas(generate: Generate) -> None:
     )
     assert (value.str_, value.private_, value.color, value.items) == (1.0, b"\xff", shop.Color.count_, [])
     assert value.by_name == {"a": shop.Item(sku="s")}
+    assert value.later == ("long", 2**40)
     assert Encoder(RICH).encode(value.to_avro())
 
 
