@@ -1,4 +1,4 @@
-"""`lockgate schemas`: check, register and generate code from the contracts' schemas."""
+"""`lockgate schemas`: lint, check, register and generate code from the contracts' schemas."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from lockgate.cli.options import Project, as_option, echo_json, output_option, pass_project
 from lockgate.connection import Settings, settings_for
 from lockgate.errors import SettingsError
+from lockgate.governance.annotations import FORMS, Form, as_github, as_gitlab, as_junit, as_text
 
 if TYPE_CHECKING:
     from lockgate.governance.check import Comparison
@@ -21,7 +22,7 @@ __all__ = ["schemas"]
 
 @click.group()
 def schemas() -> None:
-    """Check, register and generate code from the schemas of the contracts."""
+    """Lint, check, register and generate code from the schemas of the contracts."""
 
 
 @schemas.command()
@@ -89,6 +90,43 @@ def check(project: Project, sources: tuple[str, ...], principal: str, output: st
         for line in _comparison_lines(comparisons):
             click.echo(line)
     return int(broken > 0)
+
+
+@schemas.command()
+@click.option("--output", type=click.Choice(FORMS), default="text", show_default=True, help="Form of the findings.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="The least severity that exits 1.",
+)
+@pass_project
+def lint(project: Project, output: Form, fail_on: str) -> int:
+    """Look at the schemas for what is valid and still a mistake; exit 1 where something is found.
+
+    docs/lint.md lists the rules. A domain turns one off with a reason: `lint: {exempt: {rule: reason}}` in domain.yaml.
+    """
+    from lockgate.governance.lint.run import failing, lint
+
+    linted = lint(project.contracts)
+    failed = failing(linted.findings, fail_on)
+    match output:
+        case "json":
+            echo_json({"passed": not failed, **linted.as_json()})
+        case "junit":
+            click.echo(as_junit("lockgate schemas lint", linted.by_file))
+        case "github":
+            for line in as_github(linted.findings):
+                click.echo(line)
+        case "gitlab":
+            click.echo(as_gitlab(linted.findings))
+        case "text":
+            for finding in linted.findings:
+                for line in as_text(finding):
+                    click.echo(line)
+            click.echo(linted.summary)
+    return int(failed)
 
 
 @schemas.command()

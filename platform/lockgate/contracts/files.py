@@ -58,6 +58,8 @@ class DomainFile:
     readers_line: int = 1
     writers: Texts = UNREAD
     writers_line: int = 1
+    exemptions: tuple[tuple[str, At[str]], ...] = ()
+    """Rules that are turned off, each with the reason."""
 
 
 @attrs.frozen
@@ -94,7 +96,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         node,
         file,
         report,
-        known=("owner", "topic", "key", "compatibility", "events", "readers", "writers"),
+        known=("owner", "topic", "key", "compatibility", "events", "readers", "writers", "lint"),
         required=("owner", "topic", "key", "events"),
     )
     name, partitions, replication, retention_ms = _topic(fields, file, report)
@@ -118,6 +120,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         readers_line=fields.line_of("readers"),
         writers=fields.texts("writers"),
         writers_line=fields.line_of("writers"),
+        exemptions=_exemptions(fields, file, report),
     )
 
 
@@ -160,6 +163,20 @@ def _compatibility(fields: Fields, file: str, report: Report) -> Compatibility |
         hint = f"known levels: {', '.join(_LEVELS)}"
     report.add(file, level.line, f"compatibility: there is no level {level.value}", hint)
     return None
+
+
+def _exemptions(fields: Fields, file: str, report: Report) -> tuple[tuple[str, At[str]], ...]:
+    """Return the rules that are turned off; which rules there are is for lint to say."""
+    node = fields.mapping("lint")
+    if node is None:
+        return ()
+    off = Fields(node, file, report, path="lint.", known=("exempt",), required=("exempt",)).mapping("exempt")
+    if off is None:
+        return ()
+    names = [name for name, _, _ in Fields.pairs(off, file, Report(), "")]
+    rules = Fields(off, file, report, path="lint.exempt.", known=names)
+    reasons = ((name, rules.text(name)) for name in names)
+    return tuple((name, reason) for name, reason in reasons if reason is not None)
 
 
 def _owner(fields: Fields, file: str, report: Report) -> OwnerEntry | None:

@@ -74,7 +74,7 @@ class Lines:
     def __init__(self, text: str) -> None:
         self._text = text
         self._decoder = json.JSONDecoder()
-        self._lines: dict[tuple[str, ...], int] = {}
+        self._places: dict[tuple[str, ...], tuple[int, int]] = {}
         self._counted_to = 0
         self._line = 1
         self.duplicate: int | None = None
@@ -83,23 +83,27 @@ class Lines:
 
     def of(self, pointer: str | Sequence[str | int]) -> int:
         """Return the line of a JSON pointer (`/fields/0/type`) or path; of the nearest parent that exists."""
+        return self.place(pointer)[0]
+
+    def place(self, pointer: str | Sequence[str | int]) -> tuple[int, int]:
+        """Return line and column of a JSON pointer or path, both 1-based; of the nearest parent that exists."""
         if isinstance(pointer, str):
             path = tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
         else:
             path = tuple(str(part) for part in pointer)
-        while path not in self._lines:
+        while path not in self._places:
             if not path:
-                return 1
+                return 1, 1
             path = path[:-1]
-        return self._lines[path]
+        return self._places[path]
 
     def _mark(self, path: tuple[str, ...], position: int) -> None:
         self._line += self._text.count("\n", self._counted_to, position)
         self._counted_to = position
-        if path in self._lines:
+        if path in self._places:
             self.duplicate = self.duplicate or self._line
         else:
-            self._lines[path] = self._line
+            self._places[path] = self._line, position - self._text.rfind("\n", 0, position)
 
     def _skip(self, position: int) -> int:
         while position < len(self._text) and self._text[position] in _BLANK:

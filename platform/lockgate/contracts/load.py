@@ -14,6 +14,7 @@ from lockgate.contracts.model import (
     Contracts,
     Domain,
     EventType,
+    Exemption,
     Location,
     Service,
     TopicSpec,
@@ -206,6 +207,9 @@ def _domain(
         readers=tuple(reader.value for reader in domain.readers.items),
         writers=tuple(writer.value for writer in domain.writers.items),
         location=Location(domain.file, 1),
+        exemptions=tuple(
+            Exemption(rule, reason.value, Location(domain.file, reason.line)) for rule, reason in domain.exemptions
+        ),
     )
 
 

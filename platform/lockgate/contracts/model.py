@@ -16,6 +16,7 @@ __all__ = [
     "Contracts",
     "Domain",
     "EventType",
+    "Exemption",
     "Location",
     "Owner",
     "Service",
@@ -82,6 +83,16 @@ class EventType:
 
 
 @attrs.frozen
+class Exemption:
+    """Say that a rule of lint does not hold in a domain, and why."""
+
+    rule: str
+    """As the contract has it; lint says where there is none of this name."""
+    reason: str
+    location: Location
+
+
+@attrs.frozen
 class Domain:
     """Describe a business area: one topic, one owner, its event types."""
 
@@ -97,6 +108,7 @@ class Domain:
     readers: tuple[str, ...]
     writers: tuple[str, ...]
     location: Location
+    exemptions: tuple[Exemption, ...] = ()
 
     def subject(self, event: EventType) -> str:
         """Return the registry subject of an event type (TopicRecordNameStrategy)."""

@@ -1,0 +1,108 @@
+"""Running the rules over a project: what is found, without what a domain has turned off with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from lockgate.contracts.model import Contracts, Exemption
+from lockgate.contracts.report import nearest
+from lockgate.governance.annotations import Annotation
+from lockgate.governance.lint.rule import Hit, Rule
+from lockgate.governance.lint.rules import BY_ID, OWN, RULES
+from lockgate.governance.lint.sources import Project, SchemaSource, Source
+
+__all__ = ["Linted", "failing", "lint"]
+
+
+@attrs.frozen
+class Linted:
+    """Hold what the rules say about a project."""
+
+    files: tuple[str, ...]
+    """Every file that was looked at."""
+    findings: tuple[Annotation, ...]
+    """By file, line and rule."""
+    exempted: int
+    """How many findings are turned off with a reason."""
+
+    @property
+    def by_file(self) -> dict[str, list[Annotation]]:
+        """Return the findings of each file that was looked at."""
+        found: dict[str, list[Annotation]] = {file: [] for file in self.files}
+        for finding in self.findings:
+            found[finding.file].append(finding)
+        return found
+
+    @property
+    def summary(self) -> str:
+        """Return one line for people."""
+        errors = sum(finding.severity == "error" for finding in self.findings)
+        warnings = len(self.findings) - errors
+        found = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}" if self.findings else "nothing found"
+        exempted = f", {self.exempted} exempted" if self.exempted else ""
+        return f"{_count(len(self.files), 'file')}: {found}{exempted}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON form."""
+        return {
+            "files": list(self.files),
+            "findings": [finding.as_json() for finding in self.findings],
+            "exempted": self.exempted,
+        }
+
+
+def lint(contracts: Contracts) -> Linted:
+    """Apply every rule to every schema and every domain of a project."""
+    project = Project(contracts)
+    sources: list[Source] = [*project.domains, *project.schemas.values()]
+    exemptions = {(domain.name, off.rule): off for domain in contracts.domains for off in domain.exemptions}
+    found: list[Annotation] = []
+    needed: set[tuple[str, str]] = set()
+    exempted = 0
+    for source in sources:
+        for rule in RULES:
+            for hit in _hits(rule, source):
+                key = (source.domain or "", rule.id)
+                if key in exemptions:
+                    needed.add(key)
+                    exempted += 1
+                else:
+                    found.append(_annotation(rule, source, hit))
+    found += (_unneeded(off) for key, off in exemptions.items() if key not in needed)
+    found.sort(key=lambda finding: (finding.file, finding.line, finding.column or 0, finding.rule))
+    return Linted(tuple(sorted(source.path for source in sources)), tuple(found), exempted)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _hits(rule: Rule, source: Source) -> Iterator[Hit]:
+    if isinstance(source, SchemaSource):
+        return rule.schema(source) if rule.schema else iter(())
+    return rule.domain(source) if rule.domain else iter(())
+
+
+def _annotation(rule: Rule, source: Source, hit: Hit) -> Annotation:
+    line, column = source.place(hit.pointer)
+    return Annotation(rule.id, rule.severity, source.path, line, hit.message, hit.fix or rule.fix, hit.pointer, column)
+
+
+def _unneeded(off: Exemption) -> Annotation:
+    unknown, unneeded = OWN
+    pointer, place = f"/lint/exempt/{off.rule}", off.location
+    if off.rule in BY_ID and BY_ID[off.rule] not in OWN:
+        message = f"{off.rule} is turned off, and nothing in the domain needs that any more"
+        return Annotation(unneeded.id, unneeded.severity, place.file, place.line, message, unneeded.fix, pointer)
+    meant = nearest(off.rule, [rule.id for rule in RULES])
+    message = f"lint.exempt: there is no rule {off.rule}, or none that can be turned off"
+    fix = f"did you mean {meant}?" if meant else unknown.fix
+    return Annotation(unknown.id, unknown.severity, place.file, place.line, message, fix, pointer)
+
+
+def failing(findings: Sequence[Annotation], fail_on: str) -> bool:
+    """Say whether findings make the gate say no: any of them at `warning`, errors alone at `error`."""
+    return any(fail_on == "warning" or finding.severity == "error" for finding in findings)
