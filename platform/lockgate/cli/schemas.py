@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ from lockgate.errors import SettingsError
 from lockgate.governance.annotations import FORMS, Form, as_github, as_gitlab, as_junit, as_text
 
 if TYPE_CHECKING:
-    from lockgate.governance.check import Comparison
+    from lockgate.governance.findings import Verdict
     from lockgate.governance.register import Step
 
 __all__ = ["schemas"]
@@ -58,38 +59,67 @@ def _source(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tup
     "--against",
     "sources",
     multiple=True,
-    default=("registry", "git"),
-    show_default="registry and git",
-    metavar="registry|git|git:REF",
+    default=("git",),
+    show_default="git",
+    metavar="git|git:REF|registry",
     callback=_source,
     help="What to compare with; may be given more than once. `git` is the commit where this branch left main.",
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice(["breaking", "unsafe"]),
+    default="breaking",
+    show_default=True,
+    help="From what on the gate says no.",
+)
 @as_option("ci")
-@output_option
+@click.option(
+    "--output",
+    type=click.Choice(FORMS),
+    default="text",
+    show_default=True,
+    help="Form of the result; `github` and `gitlab` are annotations for their merge views.",
+)
 @pass_project
-def check(project: Project, sources: tuple[str, ...], principal: str, output: str) -> int:
+def check(project: Project, sources: tuple[str, ...], fail_on: str, principal: str, output: Form) -> int:
     """Compare every event type's schema with its earlier versions, at the compatibility level of its domain.
 
-    Exit 1 where readers or writers would break.
+    Exit 1 where readers or writers would break, or a subject is gone that is still read.
     """
-    from lockgate.governance.check import against_git, against_registry
-    from lockgate.registry import Registry
+    from lockgate.governance.check import check as check_all
 
-    contracts = project.contracts
-    comparisons: list[Comparison] = []
-    for source in dict.fromkeys(sources):
-        if source == "registry":
-            with Registry(_registry_settings(principal, project)) as registry:
-                comparisons += against_registry(contracts, registry)
-        else:
-            comparisons += against_git(contracts, source.removeprefix("git").removeprefix(":") or None)
-    broken = sum(bool(comparison.findings) for comparison in comparisons)
+    settings = _registry_settings(principal, project) if "registry" in sources else None
+    refs = [source.removeprefix("git").removeprefix(":") or None for source in sources if source != "registry"]
+    verdict = check_all(project.contracts, refs=tuple(dict.fromkeys(refs)), registry=settings)
+    strict = fail_on == "unsafe"
+    for line in _forms(verdict, output, project, strict=strict):
+        click.echo(line)
+    return int(verdict.says_no(fail_on_unsafe=strict))
+
+
+def _forms(verdict: Verdict, output: Form, project: Project, *, strict: bool) -> Iterable[str]:
+    from lockgate.cli.verdict import verdict_lines
+    from lockgate.governance.remarks import remarks
+
+    if output == "text":
+        return verdict_lines(verdict)
     if output == "json":
-        echo_json({"compatible": not broken, "comparisons": [comparison.as_json() for comparison in comparisons]})
-    else:
-        for line in _comparison_lines(comparisons):
-            click.echo(line)
-    return int(broken > 0)
+        return [json.dumps(verdict.as_json(), indent=2, ensure_ascii=False)]
+    found = remarks(verdict, prefix=_prefix(project), fail_on_unsafe=strict)
+    if output == "junit":
+        return [as_junit("lockgate schemas check", found, failing=("error",))]
+    everything = [remark for case in found.values() for remark in case]
+    return as_github(everything) if output == "github" else [as_gitlab(everything)]
+
+
+def _prefix(project: Project) -> str:
+    """Return the way from the repository's root to the project: annotations name files from there."""
+    root = project.root.resolve()
+    for folder in (root, *root.parents):
+        if (folder / ".git").exists():
+            relative = root.relative_to(folder).as_posix()
+            return "" if relative == "." else f"{relative}/"
+    return ""
 
 
 @schemas.command()
@@ -161,34 +191,6 @@ def _registry_settings(principal: str, project: Project) -> Settings:
             f"the registry cannot be asked: {error.message}",
             next_step="`lockgate up`, or set LOCKGATE_REGISTRY_URL, or leave it out with `--against git`",
         ) from error
-
-
-def _comparison_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    broken = 0
-    for comparison in comparisons:
-        head = f"{comparison.subject.event.full_name} against {comparison.source}"
-        if not comparison.findings:
-            yield f"{click.style('ok', fg='green')}  {head}: {_earlier(comparison)}"
-            continue
-        broken += 1
-        yield f"{click.style('no', fg='red')}  {head}, at {comparison.subject.compatibility}:"
-        for finding in comparison.findings:
-            yield f"      {finding.message}"
-            yield (
-                f"      ({finding.rule}, reader {finding.reader_path or '/'}, writer {finding.writer_path or '/'}, "
-                f"{comparison.subject.event.location})"
-            )
-    count = len({comparison.subject.name for comparison in comparisons})
-    yield f"{count} event types: " + (f"{broken} comparisons failed" if broken else "compatible")
-
-
-def _earlier(comparison: Comparison) -> str:
-    if not comparison.names:
-        return "new there"
-    if comparison.source != "registry":
-        return "compatible"
-    count = len(comparison.names)
-    return f"compatible with {comparison.names[0] if count == 1 else f'{count} versions'}"
 
 
 def _step_lines(steps: Sequence[Step]) -> Iterator[str]:

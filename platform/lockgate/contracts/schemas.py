@@ -15,7 +15,7 @@ from lockgate.contracts.report import Report, nearest
 from lockgate.contracts.source import read_text
 from lockgate.errors import SchemaError
 
-__all__ = ["COMMON", "SchemaFile", "check_definitions", "check_references", "read_schema"]
+__all__ = ["COMMON", "SchemaFile", "check_definitions", "check_references", "read_schema", "walk_names"]
 
 COMMON: Final = "common"
 """The namespace of types that every domain may use."""
@@ -70,7 +70,7 @@ def read_schema(path: Path, folder: str, file: str, report: Report) -> SchemaFil
         return found
     try:
         validate(document)
-        parts = tuple(_walk(document, folder, ()))
+        parts = tuple(walk_names(document, folder, ()))
     except SchemaError as error:
         report.add(file, found.lines.of(error.path), f"is no valid Avro schema: {error.message}", error.next_step)
         return found
@@ -104,25 +104,25 @@ def _full_name(schema: Mapping[str, Any], namespace: str | None) -> str:
     return f"{inherited}.{name}" if inherited else name
 
 
-def _walk(node: Any, namespace: str | None, path: _Path) -> Iterator[tuple[str, str, _Path]]:
+def walk_names(node: Any, namespace: str | None, path: _Path) -> Iterator[tuple[str, str, _Path]]:
     """Yield what a valid schema defines and uses, in the order of the document."""
     if isinstance(node, str):
         if node not in _PRIMITIVE:
             yield "uses", (node if "." in node or not namespace else f"{namespace}.{node}"), path
     elif isinstance(node, list):
         for index, branch in enumerate(node):
-            yield from _walk(branch, namespace, (*path, str(index)))
+            yield from walk_names(branch, namespace, (*path, str(index)))
     elif node["type"] in ("record", "error", "enum", "fixed"):
         full_name = _full_name(node, None if path == () else namespace)
         yield "defines", full_name, (*path, "name")
         for index, field in enumerate(node.get("fields", ())):
-            yield from _walk(field["type"], full_name.rpartition(".")[0], (*path, "fields", str(index), "type"))
+            yield from walk_names(field["type"], full_name.rpartition(".")[0], (*path, "fields", str(index), "type"))
     elif node["type"] == "array":
-        yield from _walk(node["items"], namespace, (*path, "items"))
+        yield from walk_names(node["items"], namespace, (*path, "items"))
     elif node["type"] == "map":
-        yield from _walk(node["values"], namespace, (*path, "values"))
+        yield from walk_names(node["values"], namespace, (*path, "values"))
     else:
-        yield from _walk(node["type"], namespace, (*path, "type"))
+        yield from walk_names(node["type"], namespace, (*path, "type"))
 
 
 def check_definitions(schemas: Mapping[str, SchemaFile], report: Report) -> None:

@@ -86,22 +86,28 @@ def as_gitlab(annotations: Sequence[Annotation]) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False)
 
 
-def as_junit(suite: str, cases: Mapping[str, Sequence[Annotation]]) -> str:
+def as_junit(
+    suite: str, cases: Mapping[str, Sequence[Annotation]], failing: Sequence[Severity] = ("error", "warning")
+) -> str:
     """Return a JUnit report of one suite; `cases` holds what was looked at, each with what was found there.
 
-    A case with findings is one failure that lists them all: a test has one result.
+    A case with findings is one failure that lists them all: a test has one result. Where all of a case's findings are
+    of a severity that does not fail, they stand in its output instead.
     """
-    failed = sum(bool(found) for found in cases.values())
+    failed = sum(any(one.severity in failing for one in found) for found in cases.values())
     counts = {"name": suite, "tests": str(len(cases)), "failures": str(failed), "errors": "0"}
     root = ElementTree.Element("testsuites", counts)
     element = ElementTree.SubElement(root, "testsuite", counts)
     for name, found in cases.items():
         file = found[0].file if found else name
         case = ElementTree.SubElement(element, "testcase", {"classname": suite, "name": _xml(name), "file": _xml(file)})
-        if found:
+        listed = _xml("\n".join(line for annotation in found for line in as_text(annotation)))
+        first = next((one for one in found if one.severity in failing), None)
+        if first is not None:
             rules = ", ".join(dict.fromkeys(annotation.rule for annotation in found))
-            failure = ElementTree.SubElement(case, "failure", {"type": rules, "message": _xml(found[0].message)})
-            failure.text = _xml("\n".join(line for annotation in found for line in as_text(annotation)))
+            ElementTree.SubElement(case, "failure", {"type": rules, "message": _xml(first.message)}).text = listed
+        elif found:
+            ElementTree.SubElement(case, "system-out").text = listed
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 

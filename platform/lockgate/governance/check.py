@@ -1,102 +1,216 @@
-"""Whether every event type's schema goes with its earlier ones: those of the registry, and those of a git commit."""
+"""Whether every event type's schema goes with its earlier ones: along git's history, and in the registry."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import get_args
 
 import attrs
 
 from lockgate.avro import compatibility
-from lockgate.avro.compatibility import Finding
-from lockgate.avro.schema import bundle
+from lockgate.connection import Settings
 from lockgate.contracts.derive import Subject, derive
-from lockgate.contracts.model import Contracts
-from lockgate.errors import SchemaError
-from lockgate.governance import git
+from lockgate.contracts.model import Compatibility, Contracts, Domain, Location
+from lockgate.governance.base import Base
+from lockgate.governance.documents import Find, locate, working_tree
+from lockgate.governance.findings import Comparison, Finding, Status, Verdict, concerned
+from lockgate.governance.history import Version
+from lockgate.governance.levels import is_transitive, is_weaker, order, stricter
+from lockgate.governance.removals import gone, renames
 from lockgate.registry import Registry
 
-__all__ = ["Comparison", "against_git", "against_registry", "compare"]
+__all__ = ["against_git", "against_registry", "check", "compare"]
 
 _REGISTRY_THREADS = 8
+_LEVELS: tuple[Compatibility, ...] = get_args(Compatibility)
 
 
-@attrs.frozen
-class Comparison:
-    """Say how one event type's schema goes with its earlier schemas from one source."""
+def check(contracts: Contracts, *, refs: Sequence[str | None] = (), registry: Settings | None = None) -> Verdict:
+    """Compare with each of some commits (None: where this branch left main), with the registry, or with both.
 
-    subject: Subject
-    source: str
-    """`registry`, or `git:` and the commit as it was named."""
-    names: tuple[str, ...]
-    """What the earlier schemas that were looked at are called, oldest first; empty for a new event type."""
-    findings: tuple[Finding, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the documented JSON form."""
-        return {
-            "event_type": self.subject.event.full_name,
-            "subject": self.subject.name,
-            "level": self.subject.compatibility,
-            "against": self.source,
-            "earlier": list(self.names),
-            "declared": str(self.subject.event.location),
-            "findings": [
-                {
-                    "rule": finding.rule,
-                    "direction": finding.direction,
-                    "earlier": self.names[finding.version - 1],
-                    "reader_path": finding.reader_path,
-                    "writer_path": finding.writer_path,
-                    "message": finding.message,
-                }
-                for finding in self.findings
-            ],
-        }
+    Raise what `against_git` and `against_registry` raise.
+    """
+    verdicts = [against_git(contracts, ref) for ref in refs]
+    if registry is not None:
+        with Registry(registry) as client:
+            verdicts.append(against_registry(contracts, client))
+    return Verdict(
+        tuple(comparison for verdict in verdicts for comparison in verdict.comparisons),
+        tuple(dict.fromkeys(finding for verdict in verdicts for finding in verdict.domains)),
+        unread=tuple(dict.fromkeys(place for verdict in verdicts for place in verdict.unread)),
+    )
 
 
-def against_registry(contracts: Contracts, registry: Registry) -> list[Comparison]:
+def against_git(contracts: Contracts, ref: str | None = None) -> Verdict:
+    """Compare every event type with its versions along the first-parent history of a commit.
+
+    Without a commit it is the one where this branch left main; on main, its first parent. What is byte for byte as it
+    was there has been judged before, and is not judged again. A level that was lowered since counts as it was. Raise
+    UsageError where git does not have it, and for a shallow clone.
+    """
+    base = Base(contracts, ref)
+    who = _Who(contracts, base.find)
+    renamed = renames(contracts, base)
+    subjects = derive(contracts).subjects
+    levels = {subject.event.full_name: _level(contracts, base, subject) for subject in subjects}
+    unchanged = {
+        subject.event.full_name
+        for subject in subjects
+        if _then(contracts, base, subject) == subject.compatibility and base.is_unchanged(subject.event.full_name)
+    }
+    base.history.prefetch(levels.keys() - unchanged)
+    comparisons = []
+    for subject in subjects:
+        name = subject.event.full_name
+        if name in unchanged:
+            comparisons.append(who.unchanged(subject, base.source, base.source))
+            continue
+        rename, level = renamed.get(name), levels[name]
+        versions = base.history.versions(name, rename, latest=not is_transitive(level))
+        found = who.compared(subject, base.source, versions, level)
+        comparisons.append(attrs.evolve(found, renamed_from=rename.old if rename else None))
+    comparisons += gone(contracts, base, renamed)
+    return Verdict(tuple(comparisons), tuple(_lowered(contracts, base)), unread=tuple(base.history.unread))
+
+
+def against_registry(contracts: Contracts, registry: Registry, *, trust_level: bool = False) -> Verdict:
     """Compare every event type with the versions that the registry has of it.
 
-    Levels that are not transitive look at the latest version only. Raise RegistryError where the registry does not say.
+    What is registered already is not judged again. Levels that are not transitive look at the latest version only. A
+    subject's level counts where it is stricter than the domain's, unless the domain's is to be trusted. Raise
+    RegistryError where the registry does not say.
     """
+    who = _Who(contracts, working_tree(contracts.root))
 
-    def history(subject: Subject) -> tuple[list[str], list[Any]]:
+    def judged(subject: Subject) -> Comparison:
+        level = subject.compatibility
+        if not trust_level:
+            level = stricter(level, _known(registry.compatibility(subject.name)))
+        found = registry.find(subject.name, subject.event.schema)
+        if found is not None:
+            return who.unchanged(subject, "registry", f"version {found.version}")
         numbers = registry.versions(subject.name)
-        if not subject.compatibility.endswith("_TRANSITIVE"):
-            numbers = numbers[-1:]
-        versions = [registry.version(subject.name, number) for number in numbers]
-        there = [version for version in versions if version is not None]
-        return [f"version {version.version}" for version in there], [version.schema for version in there]
+        earlier = [registry.version(subject.name, number) for number in numbers[0 if is_transitive(level) else -1 :]]
+        versions = [
+            Version(f"version {version.version}", subject.event.full_name, version.schema)
+            for version in earlier
+            if version is not None
+        ]
+        return who.compared(subject, "registry", versions, level)
 
     with ThreadPoolExecutor(_REGISTRY_THREADS) as pool:
-        return list(
-            pool.map(lambda subject: compare(subject, "registry", *history(subject)), derive(contracts).subjects)
+        return Verdict(tuple(pool.map(judged, derive(contracts).subjects)))
+
+
+class _Who:
+    """Make comparisons that know where things stand, and whom they concern."""
+
+    def __init__(self, contracts: Contracts, find: Find) -> None:
+        self._find = find
+        self._readers, self._writers = concerned(contracts)
+
+    def comparison(self, subject: Subject, source: str, level: Compatibility | None = None) -> Comparison:
+        name = subject.event.full_name
+        return Comparison(
+            name,
+            subject.name,
+            level or subject.compatibility,
+            source,
+            location=subject.event.location,
+            readers=tuple(self._readers.get(name, ())),
+            writers=tuple(self._writers.get(name, ())),
         )
 
+    def unchanged(self, subject: Subject, source: str, name: str) -> Comparison:
+        return attrs.evolve(self.comparison(subject, source), status="unchanged", names=(name,))
 
-def against_git(contracts: Contracts, ref: str | None) -> list[Comparison]:
-    """Compare every event type with its schema at a git commit; without one, where this branch left main.
+    def compared(self, subject: Subject, source: str, versions: Sequence[Version], level: Compatibility) -> Comparison:
+        return compare(self.comparison(subject, source, level), subject, versions, self._find)
 
-    Raise UsageError where git does not have it, SchemaError where the contracts at that commit are not valid.
+
+def compare(comparison: Comparison, subject: Subject, versions: Sequence[Version], find: Find) -> Comparison:
+    """Fill in what comes of comparing an event type with its earlier versions, oldest first, at a level.
+
+    `find` finds the files that the event type's schema is bundled from.
     """
-    commit = ref or git.merge_base(contracts.root)
-    documents = git.documents_at(contracts.root, commit)
-    source = f"git:{ref or commit[:12]}"
-    comparisons = []
-    for subject in derive(contracts).subjects:
-        name = subject.event.full_name
-        try:
-            earlier = [bundle(name, documents)] if name in documents else []
-        except SchemaError as error:
-            raise SchemaError(f"{name} at {source}: {error.message}", path=error.path) from error
-        comparisons.append(compare(subject, source, [source] * len(earlier), earlier))
-    return comparisons
+    labels = [version.name for version in versions]
+    history = [version.schema for version in versions]
+    schema = subject.event.schema
+    found = compatibility.check(history, schema, comparison.level, labels)
+    findings = [_placed(one, versions[one.version - 1], subject, find) for one in found]
+    broken = {finding.direction for finding in findings if finding.kind == "breaking"}
+    if history and not comparison.level.startswith("FULL"):  # the level did not ask in both directions
+        latest = compatibility.check(history[-1:], schema, "FULL")
+        broken |= {one.direction for one in latest if one.kind == "breaking"}
+    status: Status = "compatible" if versions else "new"
+    if findings:
+        status = "breaking" if any(finding.kind == "breaking" for finding in findings) else "unsafe"
+    return attrs.evolve(
+        comparison,
+        names=tuple(labels),
+        status=status,
+        findings=tuple(findings),
+        order=order(backward="backward" not in broken, forward="forward" not in broken),
+    )
 
 
-def compare(subject: Subject, source: str, names: Sequence[str], history: Sequence[Any]) -> Comparison:
-    """Compare one event type with earlier schemas, oldest first: what breaks at the level of its domain."""
-    findings = compatibility.check(history, subject.event.schema, subject.compatibility, names)
-    breaking = tuple(finding for finding in findings if finding.kind == "breaking")
-    return Comparison(subject, source, tuple(names), breaking)
+def _placed(found: compatibility.Finding, version: Version, subject: Subject, find: Find) -> Finding:
+    """Add where the files say what a finding points at."""
+    mine, theirs = found.reader_path, found.writer_path
+    if found.direction == "forward":
+        mine, theirs = theirs, mine
+    return Finding(
+        kind=found.kind,
+        rule=found.rule,
+        message=found.message,
+        location=Location(*locate(find, subject.event.full_name, mine)),
+        earlier=version.name,
+        earlier_at=version.at(theirs),
+        direction=found.direction,
+        reader_path=found.reader_path,
+        writer_path=found.writer_path,
+        place=found.place,
+        fix=found.fix,
+        causes=tuple(_placed(cause, version, subject, find) for cause in found.causes),
+        witness=found.witness,
+    )
+
+
+def _known(level: str | None) -> Compatibility:
+    """Return the registry's level; where a subject has none, nothing is promised there."""
+    return next((known for known in _LEVELS if known == level), "NONE")
+
+
+def _then(contracts: Contracts, base: Base, subject: Subject) -> Compatibility | None:
+    promise = base.promises.get(contracts.domain_of(subject.event.full_name).name)
+    return None if promise is None else promise.compatibility
+
+
+def _level(contracts: Contracts, base: Base, subject: Subject) -> Compatibility:
+    then = _then(contracts, base, subject)
+    return subject.compatibility if then is None else stricter(then, subject.compatibility)
+
+
+def _lowered(contracts: Contracts, base: Base) -> Iterator[Finding]:
+    for domain in contracts.domains:
+        promise = base.promises.get(domain.name)
+        then = None if promise is None else promise.compatibility
+        if then is not None and is_weaker(domain.compatibility, then):
+            yield Finding(
+                "unsafe",
+                "COMPATIBILITY_LOWERED",
+                f"{domain.name} promised {then}, and promises only {domain.compatibility} now; this change is still "
+                f"compared at {stricter(then, domain.compatibility)}",
+                location=_line_of_level(contracts, domain),
+                earlier=base.source,
+                earlier_at=base.at(domain.location.file),
+                fix="lower a level in a change of its own, which its readers and writers agree to",
+            )
+
+
+def _line_of_level(contracts: Contracts, domain: Domain) -> Location:
+    text = (contracts.root / domain.location.file).read_text(encoding="utf-8-sig")
+    found = re.search(r"^compatibility\s*:", text, re.MULTILINE)
+    return Location(domain.location.file, text.count("\n", 0, found.start()) + 1 if found else 1)

@@ -43,13 +43,9 @@ def register(contracts: Contracts, registry: Registry) -> list[Step]:
     The level stands before the first version that is judged by it. What is registered already is left alone. Raise
     PlanRefused, before anything is touched, where a schema is not compatible with what is registered.
     """
-    incompatible = [comparison for comparison in against_registry(contracts, registry) if comparison.findings]
-    if incompatible:
-        reasons = [
-            f"{comparison.subject.event.location}: {finding.message}"
-            for comparison in incompatible
-            for finding in comparison.findings
-        ]
+    verdict = against_registry(contracts, registry, trust_level=True)
+    if not verdict.compatible:
+        reasons = [f"{finding.location}: {finding.message}" for finding in verdict.findings if finding.kind != "unsafe"]
         raise PlanRefused(
             "nothing was registered, for not everything can be:\n" + "\n".join(f"  {reason}" for reason in reasons),
             next_step="change the schemas compatibly, or add a new event type",

@@ -84,3 +84,12 @@ def test_junit_is_xml_whatever_a_message_holds() -> None:
     failure = root.find(".//failure")
     assert failure is not None
     assert failure.get("message") == 'a <b> & "c"\ufffd\ufffd'
+
+
+def test_junit_keeps_what_does_not_fail_in_the_output() -> None:
+    cases = {"a": [TWO], "b": [TWO, ONE]}
+    root = ElementTree.fromstring(as_junit("suite", cases, failing=("error",)))  # noqa: S314  # made here
+    assert root.get("failures") == "1"
+    one, other = root.iter("testcase")
+    assert [child.tag for child in one] == ["system-out"]
+    assert [(child.tag, child.get("message")) for child in other] == [("failure", "it is wrong")]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from lockgate.contracts.load import load
-from lockgate.contracts.model import Contracts
-from lockgate.errors import PlanRefused, SchemaError, UsageError
+from lockgate.contracts.model import Contracts, Location
+from lockgate.errors import PlanRefused, UsageError
 from lockgate.governance.check import against_git, against_registry
 from lockgate.governance.register import register
 from lockgate.registry import RegisteredSchema, Registry
+from tests.repositories import Git, new_repository
 
 DOMAIN = """\
 owner: {team: Shop, contact: "@shop"}
@@ -45,64 +46,48 @@ def write(root: Path, schema: Any = None, money: Any = MONEY, level: str = "FULL
     return load(root)
 
 
-Git = Callable[..., str]
-
-
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
-    """Return a function that runs git in a new repository with an empty first commit on main."""
-
-    def run(*arguments: str) -> str:
-        settings = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-        return subprocess.run(
-            ["git", *settings, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout
-
-    run("init", "-q", "-b", "main")
-    run("commit", "-q", "--allow-empty", "-m", "first")
-    return run
-
-
-def commit(git: Git) -> None:
-    git("add", "-A")
-    git("commit", "-q", "-m", "change")
+    return new_repository(tmp_path)
 
 
 def test_a_change_is_compared_with_where_the_branch_left_main(git: Git, tmp_path: Path) -> None:
     write(tmp_path)
-    commit(git)
+    git.commit()
     git("checkout", "-q", "-b", "feature")
     contracts = write(tmp_path, bought({"name": "note", "type": "string"}))
-    [comparison] = against_git(contracts, None)
+    [comparison] = against_git(contracts, None).comparisons
     assert [finding.rule for finding in comparison.findings] == ["READER_FIELD_MISSING_DEFAULT_VALUE"]
     assert comparison.source.startswith("git:")
     # what others do on main meanwhile does not count
-    commit(git)
+    git.commit()
     git("checkout", "-q", "main")
     write(tmp_path, bought({"name": "other", "type": "int"}))
-    commit(git)
+    git.commit()
     git("checkout", "-q", "feature")
-    assert against_git(load(tmp_path), None) == [comparison]
+    assert against_git(load(tmp_path), None).comparisons == (comparison,)
 
 
 def test_a_change_of_a_shared_type_is_a_change_of_the_event(git: Git, tmp_path: Path) -> None:
     write(tmp_path)
-    commit(git)
+    git.commit()
     changed = MONEY | {"fields": [{"name": "amount", "type": "string"}]}
-    [comparison] = against_git(write(tmp_path, money=changed), "HEAD")
+    [comparison] = against_git(write(tmp_path, money=changed), "HEAD").comparisons
     assert {finding.reader_path for finding in comparison.findings} == {"/fields/1/type/fields/0/type"}
+    # the line is that of the shared type's own file
+    assert {finding.location for finding in comparison.findings} == {Location("schemas/shop/Money.avsc", 1)}
 
 
 def test_a_new_event_type_goes_with_everything(git: Git, tmp_path: Path) -> None:
-    [comparison] = against_git(write(tmp_path), "HEAD")
+    [comparison] = against_git(write(tmp_path), "HEAD").comparisons
     assert (comparison.names, comparison.findings) == ((), ())
 
 
 def test_a_project_may_be_a_folder_of_its_repository(git: Git, tmp_path: Path) -> None:
     root = tmp_path / "some where"
     write(root)
-    commit(git)
-    [comparison] = against_git(write(root, bought({"name": "note", "type": "string"})), "HEAD")
+    git.commit()
+    [comparison] = against_git(write(root, bought({"name": "note", "type": "string"})), "HEAD").comparisons
     assert comparison.findings
 
 
@@ -124,12 +109,16 @@ def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:
         against_git(write(tmp_path), None)
 
 
-def test_a_broken_schema_at_the_commit_is_named(git: Git, tmp_path: Path) -> None:
+def test_what_is_no_schema_is_no_version_and_is_named(git: Git, tmp_path: Path) -> None:
     write(tmp_path)
-    (tmp_path / "schemas" / "shop" / "Bought.avsc").write_text("{", encoding="utf-8")
-    commit(git)
-    with pytest.raises(SchemaError, match=r"schemas/shop/Bought\.avsc at HEAD"):
-        against_git(write(tmp_path), "HEAD")
+    git.commit()
+    file = tmp_path / "schemas" / "shop" / "Bought.avsc"
+    file.write_text("{", encoding="utf-8")
+    git.commit()
+    verdict = against_git(write(tmp_path, bought({"name": "note", "type": "string"})), "HEAD")
+    assert [len(comparison.names) for comparison in verdict.comparisons] == [1]
+    assert not verdict.compatible
+    assert [place.partition(" ")[0] for place in verdict.unread] == ["schemas/shop/Bought.avsc"]
 
 
 class FakeRegistry:
@@ -169,9 +158,9 @@ def as_registry(fake: FakeRegistry) -> Registry:
 def test_versions_of_the_registry_are_called_by_their_numbers(tmp_path: Path) -> None:
     old = write(tmp_path).events["shop.Bought"].schema
     contracts = write(tmp_path, bought({"name": "note", "type": "string"}))
-    [comparison] = against_registry(contracts, as_registry(FakeRegistry(old, old)))
+    [comparison] = against_registry(contracts, as_registry(FakeRegistry(old, old))).comparisons
     assert comparison.names == ("version 10", "version 20")
-    assert [finding.version for finding in comparison.findings] == [1, 2]
+    assert [finding.earlier for finding in comparison.findings] == ["version 10", "version 20"]
     assert "version 20 has written" in comparison.findings[1].message
     [found] = [entry["earlier"] for entry in comparison.as_json()["findings"][:1]]
     assert found == "version 10"
@@ -179,8 +168,8 @@ def test_versions_of_the_registry_are_called_by_their_numbers(tmp_path: Path) ->
 
 def test_only_transitive_levels_read_every_version(tmp_path: Path) -> None:
     old = write(tmp_path).events["shop.Bought"].schema
-    contracts = write(tmp_path, level="BACKWARD")
-    [comparison] = against_registry(contracts, as_registry(FakeRegistry(old, old)))
+    contracts = write(tmp_path, bought({"name": "note", "type": "string", "default": ""}), level="BACKWARD")
+    [comparison] = against_registry(contracts, as_registry(FakeRegistry(old, old))).comparisons
     assert comparison.names == ("version 20",)
 
 
@@ -216,21 +205,46 @@ def lockgate(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_says_no_with_exit_code_1(git: Git, tmp_path: Path) -> None:
     write(tmp_path)
-    commit(git)
+    git.commit()
     assert lockgate(tmp_path, "check", "--against", "git").returncode == 0
     write(tmp_path, bought({"name": "note", "type": "string"}))
     done = lockgate(tmp_path, "check", "--against", "git:main")
     assert done.returncode == 1
-    assert "no  shop.Bought against git:main, at FULL_TRANSITIVE:" in done.stdout
+    assert "no  shop.Bought against git:main, at FULL_TRANSITIVE: 1 breaking" in done.stdout
     assert "note: the reader needs it" in done.stdout
     answer = json.loads(lockgate(tmp_path, "check", "--against", "git:main", "--output", "json").stdout)
     assert answer["compatible"] is False
     assert answer["comparisons"][0]["findings"][0]["rule"] == "READER_FIELD_MISSING_DEFAULT_VALUE"
 
 
+def test_the_command_fails_on_unsafe_where_it_is_told_to(git: Git, tmp_path: Path) -> None:
+    write(tmp_path)
+    git.commit()
+    write(tmp_path, level="BACKWARD")
+    done = lockgate(tmp_path, "check", "--output", "github")
+    assert (done.returncode, done.stdout.partition(",title")[0]) == (
+        0,
+        "::warning file=schemas/shop/domain.yaml,line=4",
+    )
+    strict = lockgate(tmp_path, "check", "--output", "github", "--fail-on", "unsafe")
+    assert (strict.returncode, strict.stdout.partition(" ")[0]) == (1, "::error")
+
+
+@pytest.mark.parametrize(("output", "begins"), [("junit", "<?xml"), ("gitlab", "[]"), ("github", ""), ("json", "{")])
+def test_the_command_has_a_form_for_each_machine(git: Git, tmp_path: Path, output: str, begins: str) -> None:
+    write(tmp_path)
+    git.commit()
+    done = lockgate(tmp_path, "check", "--output", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(begins)
+
+
 def test_the_command_exits_2_where_it_cannot_compare(tmp_path: Path) -> None:
     write(tmp_path)
     done = lockgate(tmp_path, "check")
+    assert done.returncode == 2
+    assert "is in no git repository" in done.stderr
+    done = lockgate(tmp_path, "check", "--against", "registry")
     assert done.returncode == 2
     assert "the registry cannot be asked" in done.stderr
     assert "Traceback" not in done.stderr
