@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import attrs
 from confluent_kafka import KafkaError, Message, Producer
 
-from lockgate.avro.codec import Encoder
-from lockgate.avro.sample import sample
 from lockgate.connection import Settings
-from lockgate.contracts.model import Contracts, Domain, EventType, Workload
+from lockgate.contracts.model import Contracts, Domain, Workload
 from lockgate.deadletters.letter import Letter
 from lockgate.errors import DeliveryError, PoisonReason, RegistryError
-from lockgate.records import Coordinates, Headers, frame, without_envelope
+from lockgate.records import Coordinates, Headers, without_envelope
 from lockgate.registry import Registry
+from lockgate.testing.poison import variants
 
-__all__ = ["Poison", "PoisonCheck", "check_letters", "poison_for", "schema_ids", "send", "variants"]
+__all__ = ["Poison", "PoisonCheck", "check_letters", "poison_for", "schema_ids", "send"]
 
 _HEADERS: Headers = (("x-demo", b"poison"), ("x-raw", b"\xff\x00\xfe"), ("x-none", None), ("x-demo", b"again"))
 """What a letter has to bring back as well: bytes that are no text, nothing at all, and a name that occurs twice."""
-_FAR = 1 << 20
-"""An index that no enum and no union has."""
 _BEFORE_DECODING: frozenset[PoisonReason] = frozenset(
     {"empty-value", "no-magic-byte", "unknown-schema-id", "foreign-schema-id"}
 )
@@ -59,46 +54,6 @@ def schema_ids(contracts: Contracts, registry: Registry) -> dict[str, int]:
                 raise RegistryError(f"{domain.subject(event)} is not registered", next_step="run `lockgate apply`")
             found[event.full_name] = known.schema_id
     return found
-
-
-def variants(
-    event: EventType, key_field: str, schema_id: int, *, foreign_id: int | None, seed: int = 0
-) -> Iterator[tuple[PoisonReason, bytes, bytes]]:
-    """Yield (reason, key, value) for each kind of poison that can be made from an event type.
-
-    `foreign_id` is a schema id of another topic; without one that kind is left out, as is `index-out-of-range` for an
-    event type that has neither an enum nor a union among its fields.
-    """
-    mark = f"poison-{secrets.token_hex(6)}"
-    datum = {**sample(event.schema, seed), key_field: mark}
-    body, key = Encoder(event.schema).encode(datum), mark.encode()
-    yield "empty-value", key, b""
-    yield "no-magic-byte", key, b'{"this": "is no Avro"}'
-    yield "unknown-schema-id", key, frame(0x7FFF_FFFF, body)
-    if foreign_id is not None:
-        yield "foreign-schema-id", key, frame(foreign_id, body)
-    yield "truncated", key, frame(schema_id, body[:-1])
-    yield "trailing-bytes", key, frame(schema_id, body + b"\x00")
-    # the key field is a string of every event: as many bytes that are no UTF-8 leave all else where it was
-    yield "malformed", key, frame(schema_id, body.replace(key, b"\xff" * len(key), 1))
-    stretched = _with_an_index_out_of_range(event.schema, datum)
-    if stretched is not None:
-        yield "index-out-of-range", key, frame(schema_id, stretched)
-    yield "key-mismatch", f"not-{mark}".encode(), frame(schema_id, body)
-
-
-def _with_an_index_out_of_range(schema: Mapping[str, Any], datum: Mapping[str, Any]) -> bytes | None:
-    """Encode a datum with an impossible index where its first enum or union stands.
-
-    Avro writes an index as it writes a long: with a long in the field's place the encoder writes any number there.
-    """
-    for number, field in enumerate(schema["fields"]):
-        kind = field["type"]
-        if isinstance(kind, list) or (isinstance(kind, Mapping) and kind.get("type") == "enum"):
-            fields = [dict(each) for each in schema["fields"]]
-            fields[number] = {"name": field["name"], "type": "long"}
-            return Encoder({**schema, "fields": fields}).encode({**datum, field["name"]: _FAR})
-    return None
 
 
 def poison_for(contracts: Contracts, ids: Mapping[str, int], *, rounds: int = 1) -> list[Poison]:

@@ -13,7 +13,7 @@ from lockgate.contracts.model import Service as DeclaredService
 from lockgate.errors import HandlerError, SettingsError, UsageError
 from lockgate.runtime.service import Service
 
-__all__ = ["find_root", "identity", "load_service"]
+__all__ = ["find_root", "identity", "load_service", "root_above"]
 
 
 def find_root(directory: Path | None = None) -> Path:
@@ -26,7 +26,11 @@ def find_root(directory: Path | None = None) -> Path:
         if not any(root.glob("schemas/*/domain.yaml")):
             raise UsageError(f"{root} is no Lockgate project: it has no schemas/*/domain.yaml")
         return root
-    here = Path.cwd()
+    return root_above(Path.cwd())
+
+
+def root_above(here: Path) -> Path:
+    """Return a folder, or the nearest above it, with `schemas/*/domain.yaml`; raise UsageError where there is none."""
     for folder in (here, *here.parents):
         if any(folder.glob("schemas/*/domain.yaml")):
             return folder

@@ -12,9 +12,10 @@ from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts, EventType
 from lockgate.deadletters.box import boxes
 from lockgate.deadletters.letter import Letter
-from lockgate.demo.poison import Poison, check_letters, poison_for, variants, writer_of
+from lockgate.demo.poison import Poison, check_letters, poison_for, writer_of
 from lockgate.errors import PoisonError, PoisonReason
 from lockgate.records import Coordinates, Envelope, Headers, enclose
+from lockgate.testing.poison import variants
 from tests.projects import write_project
 
 ID, FOREIGN = 7, 8
