@@ -22,7 +22,7 @@ LAYERS = (
     {"errors"},
     {"avro"},
     {"contracts"},
-    {"records", "connection"},
+    {"committed", "records", "connection"},
     {"registry"},
     {"governance", "provisioning", "runtime", "deadletters"},
     {"local", "testing"},

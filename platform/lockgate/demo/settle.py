@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import attrs
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from lockgate.committed import Committed
 from lockgate.connection import Settings
 from lockgate.contracts.derive import consumer_topics, derive
 from lockgate.contracts.model import Contracts
@@ -50,6 +51,7 @@ class Observer:
     def __init__(self, contracts: Contracts, settings: Settings) -> None:
         self._settings = settings
         self._admin = AdminClient({**settings.client_config(), "log_level": 0})
+        self._committed = Committed(settings.client_config())
         self._topics = {
             workload.name: consumer_topics(contracts, workload)
             for workload in contracts.workloads.values()
@@ -63,6 +65,9 @@ class Observer:
         spec: OffsetSpec = OffsetSpec.earliest() if first else OffsetSpec.latest()  # type: ignore[no-untyped-call]
         places = [(topic, number) for topic in topics for number in range(self._partitions[topic])]
         try:
+            # The client goes on asking with the leader epochs that it knows, and is refused (FENCED_LEADER_EPOCH) until
+            # its metadata expires, minutes after a leader has moved: so it gets new ones each time.
+            self._admin.list_topics(timeout=_TIMEOUT)
             asked = self._admin.list_offsets(
                 {TopicPartition(*place): spec for place in places}, request_timeout=_TIMEOUT
             )
@@ -81,8 +86,12 @@ class Observer:
         Commits are read before ends: what is written in between makes a lag look larger, never smaller. So where all
         lags are 0 and no program writes any more, there is nothing left that could write.
         """
-        committed = {name: self._committed(name) for name in self._topics}
         topics = sorted({topic for each in self._topics.values() for topic in each})
+        places = [(topic, number) for topic in topics for number in range(self._partitions[topic])]
+        try:
+            committed = self._committed.of(self._topics, places, timeout=_TIMEOUT)
+        except KafkaException as error:
+            raise cluster_error(error.args[0], self._settings) from error
         beginnings, ends = self.ends(topics, first=True), self.ends(topics)
         found = []
         for name, theirs in self._topics.items():
@@ -93,22 +102,6 @@ class Observer:
                     by_topic[topic] += max(0, end - done)
             found.append(Lag(name, theirs[0], by_topic))
         return found
-
-    def _committed(self, group: str) -> dict[tuple[str, int], int]:
-        try:
-            asked = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT
-            )
-            answer = asked[group].result(_TIMEOUT)
-        except KafkaException as error:
-            raise cluster_error(error.args[0], self._settings) from error
-        except TimeoutError as error:
-            raise ClusterUnavailable(f"the brokers did not say what {group} has committed") from error
-        return {
-            (partition.topic, partition.partition): partition.offset
-            for partition in answer.topic_partitions or ()
-            if partition.offset >= 0
-        }
 
 
 @contextmanager

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from lockgate.committed import Committed, Place
 from lockgate.errors import ClusterUnavailable
 
 __all__ = ["GroupStatus", "group_statuses"]
 
 _SECONDS = 15.0
-
-_Partition = tuple[str, int]
 
 
 @attrs.frozen
@@ -32,8 +31,13 @@ class GroupStatus:
     """Lag by topic; topics without any are listed too."""
 
 
-def group_statuses(client: AdminClient) -> tuple[GroupStatus, ...]:
-    """Return every group of the cluster with its lag, by name. Raise ClusterUnavailable where nobody answers."""
+def group_statuses(
+    client: AdminClient, config: Mapping[str, Any], partitions: Collection[Place]
+) -> tuple[GroupStatus, ...]:
+    """Return every group of the cluster with its lag in `partitions`, by name.
+
+    `config` is what `client` was made with. Raise ClusterUnavailable where nobody answers.
+    """
     try:
         names = sorted(group.group_id for group in client.list_consumer_groups(request_timeout=_SECONDS).result().valid)
         if not names:
@@ -42,14 +46,8 @@ def group_statuses(client: AdminClient) -> tuple[GroupStatus, ...]:
             name: future.result()
             for name, future in client.describe_consumer_groups(names, request_timeout=_SECONDS).items()
         }
-        asked = [
-            client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=_SECONDS)[name]
-            for name in names
-        ]
-        committed = {
-            name: {(item.topic, item.partition): item.offset for item in future.result().topic_partitions}
-            for name, future in zip(names, asked, strict=True)
-        }
+        with Committed(config) as offsets:
+            committed = offsets.of(names, partitions, timeout=_SECONDS)
         assigned = {name: _assigned(description) for name, description in described.items()}
         every = set().union(*committed.values(), *assigned.values())
         ends = _offsets(client, every, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client's own gap
@@ -77,7 +75,7 @@ def group_statuses(client: AdminClient) -> tuple[GroupStatus, ...]:
     return tuple(statuses)
 
 
-def _assigned(description: Any) -> set[_Partition]:
+def _assigned(description: Any) -> set[Place]:
     return {
         (partition.topic, partition.partition)
         for member in description.members
@@ -86,7 +84,7 @@ def _assigned(description: Any) -> set[_Partition]:
     }
 
 
-def _offsets(client: AdminClient, partitions: set[_Partition], spec: OffsetSpec) -> dict[_Partition, int]:
+def _offsets(client: AdminClient, partitions: set[Place], spec: OffsetSpec) -> dict[Place, int]:
     if not partitions:
         return {}
     asked = client.list_offsets(

@@ -98,11 +98,13 @@ def examine(stack: Stack) -> StackStatus:
     groups: tuple[GroupStatus, ...] = ()
     topics = 0
     if any(process.kind == "kafka" and process.state == "up" for process in processes):
-        client = AdminClient(stack.administrator() | {"log_level": 0})
+        config = stack.administrator() | {"log_level": 0}
+        client = AdminClient(config)
         try:
-            topics, partition_problems = _partitions(client)
+            partitions, partition_problems = _partitions(client)
+            topics = len({topic for topic, _ in partitions})
             problems += partition_problems
-            groups = group_statuses(client)
+            groups = group_statuses(client, config, partitions)
         except LockgateError as error:
             problems.append(error.message)
     return StackStatus(processes=processes, groups=groups, problems=tuple(problems), topics=topics)
@@ -182,7 +184,7 @@ def _disk_problems(home: Path) -> list[str]:
     return [f"the disk is nearly full: {home} has {free >> 20} MB left"] if free < _ROOM else []
 
 
-def _partitions(client: AdminClient) -> tuple[int, list[str]]:
+def _partitions(client: AdminClient) -> tuple[set[tuple[str, int]], list[str]]:
     from confluent_kafka import KafkaException  # beside its use: the library's errors stop here
 
     from lockgate.errors import ClusterUnavailable
@@ -204,7 +206,7 @@ def _partitions(client: AdminClient) -> tuple[int, list[str]]:
         problems.append(f"{_count(leaderless)} without a leader: {_some(leaderless)}")
     if lagging:
         problems.append(f"{_count(lagging)} with replicas that lag behind: {_some(lagging)}")
-    return len(metadata.topics), problems
+    return {(name, number) for name, topic in metadata.topics.items() for number in topic.partitions}, problems
 
 
 def _count(partitions: Mapping[str, int]) -> str:
