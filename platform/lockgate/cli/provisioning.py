@@ -21,6 +21,7 @@ _HEADINGS = {
     "acl": "Rights",
     "subject": "Subjects",
     "credentials": "Credentials files",
+    "group": "Groups",
 }
 _MARKS = {"create": "+", "change": "~"}
 _RISK_COLOURS = {"low": "yellow", "high": "red"}

@@ -9,9 +9,9 @@ from typing import Literal
 import attrs
 
 from lockgate.contracts import names
-from lockgate.contracts.model import Compatibility, Contracts, Domain, EventType, Location, Workload
+from lockgate.contracts.model import Compatibility, Contracts, Domain, EventType, Location, Start, Workload
 
-__all__ = ["CI", "Acl", "Derived", "Principal", "Subject", "Topic", "consumer_topics", "derive"]
+__all__ = ["CI", "Acl", "Derived", "Group", "Principal", "Subject", "Topic", "consumer_topics", "derive"]
 
 CI = "ci"
 """The principal that registers schemas; it has no right in Kafka."""
@@ -69,6 +69,20 @@ class Acl:
 
 
 @attrs.frozen
+class Group:
+    """Describe a consumer group: its members are the processes of the workload of that name."""
+
+    name: str
+    source: str
+    """The domain topic."""
+    topics: tuple[str, ...]
+    """What it subscribes to: the domain topic, then its retry topics."""
+    start: Start
+    """Where it begins in the domain topic when it is new; in all other topics it begins at the earliest record."""
+    location: Location
+
+
+@attrs.frozen
 class Subject:
     """Describe a subject of the schema registry."""
 
@@ -85,6 +99,7 @@ class Derived:
     principals: tuple[Principal, ...]
     acls: tuple[Acl, ...]
     subjects: tuple[Subject, ...]
+    groups: tuple[Group, ...]
 
     @cached_property
     def acl_locations(self) -> Mapping[str, Location]:
@@ -115,7 +130,7 @@ def retry_tiers(workload: Workload) -> int:
 
 
 def derive(contracts: Contracts) -> Derived:
-    """Derive topics, principals, ACLs and subjects from the contracts."""
+    """Derive topics, principals, ACLs, subjects and groups from the contracts."""
     return Derived(
         topics=tuple(_topics(contracts)),
         principals=tuple(_principals(contracts)),
@@ -124,6 +139,16 @@ def derive(contracts: Contracts) -> Derived:
             Subject(domain.subject(event), event, domain.compatibility)
             for domain in contracts.domains
             for event in domain.events
+        ),
+        groups=tuple(
+            Group(
+                workload.name,
+                source.topic.name,
+                consumer_topics(contracts, workload),
+                workload.start,
+                workload.location,
+            )
+            for workload, source in _consumers(contracts)
         ),
     )
 

@@ -10,7 +10,7 @@ import attrs
 import yaml
 
 from lockgate.contracts.fields import UNREAD, At, Fields, Texts, duration_ms
-from lockgate.contracts.model import Compatibility, Owner
+from lockgate.contracts.model import Compatibility, Owner, Start
 from lockgate.contracts.report import Report
 from lockgate.contracts.source import compose, read_text
 
@@ -27,6 +27,7 @@ _MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
 _MAX_TIERS = 20
 _MAX_RETRY_MS = 30 * 24 * 3600 * 1000
 _LEVELS: Final = get_args(Compatibility)
+_STARTS: Final = get_args(Start)
 _DURATION_WORDS = "a duration such as 500ms, 10s, 1m, 12h or 7d"
 _TEAM: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
 _MAX_TEAM = 100
@@ -71,6 +72,7 @@ class WorkloadEntry:
     consumes: Texts = UNREAD
     publishes: Texts = UNREAD
     retry_ms: tuple[int, ...] | None = None
+    start: Start | None = None
 
 
 @attrs.frozen
@@ -231,7 +233,7 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         file,
         report,
         path=path,
-        known=("consumes", "publishes", "retry"),
+        known=("consumes", "publishes", "retry", "start"),
         later=("concurrency", "exactly_once", "order"),
     )
     consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
@@ -249,9 +251,25 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
             f"{path}retry: expected at most {_MAX_TIERS} delays, got {len(retry)}",
             "each is a topic of its own",
         )
+    start: At[Start] | None = fields.parsed("start", _start, "earliest or latest")
+    if start is not None and consumes == nothing:
+        report.add(file, start.line, f"{path}start has no effect on a workload that consumes nothing")
     return WorkloadEntry(
-        name, line, consumes, publishes, None if retry is None else tuple(delay.value for delay in retry)
+        name,
+        line,
+        consumes,
+        publishes,
+        None if retry is None else tuple(delay.value for delay in retry),
+        None if start is None else start.value,
     )
+
+
+def _start(text: str) -> Start | None:
+    for known in _STARTS:
+        if text == known:
+            found: Start = known
+            return found
+    return None
 
 
 def _retry_delay(text: str) -> int | None:

@@ -234,6 +234,7 @@ def _service(service: ServiceFile) -> Service:
                 publishes=tuple(event.value for event in workload.publishes.items),
                 retry_ms=workload.retry_ms or (),
                 location=Location(service.file, workload.line),
+                start=workload.start or "earliest",
             )
             for workload in service.workloads
         ),

@@ -20,6 +20,7 @@ __all__ = [
     "Location",
     "Owner",
     "Service",
+    "Start",
     "TopicSpec",
     "Workload",
 ]
@@ -27,6 +28,8 @@ __all__ = [
 Compatibility = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]
+
+Start = Literal["earliest", "latest"]
 
 
 @attrs.frozen
@@ -129,6 +132,8 @@ class Workload:
     retry_ms: tuple[int, ...]
     """Delay of each retry tier in milliseconds; empty: a failure is dead-lettered at once."""
     location: Location
+    start: Start = "earliest"
+    """Where the group begins in its domain's topic when it is new."""
 
 
 @attrs.frozen

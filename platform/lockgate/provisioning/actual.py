@@ -14,6 +14,8 @@ from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.cluster import Broker, Cluster, TopicConfig, brokers_in
 from lockgate.provisioning.credentials import CredentialsFile, CredentialsFolder
 from lockgate.provisioning.desired import Desired
+from lockgate.provisioning.groups import ActualGroup
+from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.wire import BrokerConnection
 from lockgate.registry import RegisteredSchema, Registry
 
@@ -66,6 +68,8 @@ class Actual:
     credentials: Mapping[str, CredentialsFile]
     """One entry for each principal of the contracts."""
     registry_reader_missing: bool = False
+    groups: Mapping[str, ActualGroup] = attrs.field(factory=dict)
+    """Those of the contracts whose topic is there."""
 
 
 def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder, desired: Desired) -> Actual:
@@ -97,7 +101,19 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
             other_subjects=tuple(name for name in subject_names.result() if name not in desired.subjects),
             credentials={name: future.result() for name, future in files.items()},
             registry_reader_missing=folder.registry_reader_missing,
+            groups=_groups(GroupOffsets(cluster), desired, metadata.topics),
         )
+
+
+def _groups(offsets: GroupOffsets, desired: Desired, topics: Mapping[str, Any]) -> dict[str, ActualGroup]:
+    committed = offsets.committed(group.name for group in desired.groups.values() if group.source in topics)
+    lacking = [
+        name
+        for name, places in committed.items()
+        if any((t, n) not in places for t in desired.groups[name].topics for n in range(desired.topics[t].partitions))
+    ]
+    members = offsets.members(lacking)
+    return {name: ActualGroup(frozenset(places), members.get(name, 0)) for name, places in committed.items()}
 
 
 def _topic(topic: Any, config: TopicConfig | None) -> ActualTopic:

@@ -20,11 +20,14 @@ from lockgate.provisioning.changes import (
     RegisterSchema,
     SetLevel,
     SetPassword,
+    StartGroup,
     WriteCredentials,
 )
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder, new_password
 from lockgate.provisioning.desired import desired_state
+from lockgate.provisioning.groups import set_starts
+from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.plan import Plan
 from lockgate.provisioning.readiness import wait_until_ready
 from lockgate.registry import Registry
@@ -85,6 +88,9 @@ def _cluster_part(plan: Plan, cluster: Cluster, folder: CredentialsFolder, progr
     growths = _of(plan, AddPartitions)
     alterations = _of(plan, AlterConfig)
     acls = _of(plan, CreateAcl)
+    starts, offsets = _of(plan, StartGroup), GroupOffsets(cluster)
+    # before anything that tells a group from a new one is made: an interrupted run must not make it begin elsewhere
+    begun = set_starts(offsets, starts, early=True)
     passwords = _write_credentials(plan, folder)
     # all requests are under way together: none needs another's result, not even an ACL its topic or user
     steps: list[tuple[dict[str, Any], str, str, str]] = [
@@ -108,6 +114,9 @@ def _cluster_part(plan: Plan, cluster: Cluster, folder: CredentialsFolder, progr
         if futures:
             cluster.results(futures, doing)
             progress(f"{_count(len(futures), noun)} {verb}")
+    begun = max(begun, set_starts(offsets, starts, early=False))
+    if begun:
+        progress(f"{_count(begun, 'group')} given first offsets")
     rewritten = _of(plan, WriteCredentials)
     if rewritten:
         progress(f"{_count(len(rewritten), 'principal')} given new credentials files")

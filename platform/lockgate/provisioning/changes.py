@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockgate.provisioning.change import Change
+from lockgate.provisioning.groups import StartGroup
 from lockgate.provisioning.principals import CreateAcl, CreateUser, SetPassword, WriteCredentials
 from lockgate.provisioning.subjects import RegisterSchema, SetLevel
 from lockgate.provisioning.topics import AddPartitions, AlterConfig, ConfigDifference, CreateTopic
@@ -18,5 +19,6 @@ __all__ = [
     "RegisterSchema",
     "SetLevel",
     "SetPassword",
+    "StartGroup",
     "WriteCredentials",
 ]

@@ -118,6 +118,11 @@ class Cluster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._client.poll(0)
 
+    @property
+    def client(self) -> AdminClient:
+        """Return the client, for requests that other modules make."""
+        return self._client
+
     def metadata(self) -> ClusterMetadata:
         """Return brokers and topics; fail at once where the password is wrong, not only when time is up."""
         deadline = time.monotonic() + _CONNECT_SECONDS

@@ -8,7 +8,7 @@ from functools import cached_property
 import attrs
 
 from lockgate.connection import Settings
-from lockgate.contracts.derive import Acl, Principal, Subject, Topic, derive
+from lockgate.contracts.derive import Acl, Group, Principal, Subject, Topic, derive
 from lockgate.contracts.model import Contracts
 
 __all__ = ["Desired", "desired_state"]
@@ -22,6 +22,7 @@ class Desired:
     users: Mapping[str, Principal]
     acls: tuple[Acl, ...]
     subjects: Mapping[str, Subject]
+    groups: Mapping[str, Group]
     administrator: str | None
     """The user that plans and applies: it belongs to no contract, and is not reported as unmanaged."""
 
@@ -42,5 +43,6 @@ def desired_state(contracts: Contracts, settings: Settings) -> Desired:
         users={principal.name: principal for principal in derived.principals},
         acls=derived.acls,
         subjects={subject.name: subject for subject in derived.subjects},
+        groups={group.name: group for group in derived.groups},
         administrator=settings.username,
     )

@@ -32,6 +32,7 @@ from lockgate.provisioning.changes import (
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import REGISTRY_READER, CredentialsFolder
 from lockgate.provisioning.desired import Desired, desired_state
+from lockgate.provisioning.groups import group_starts
 from lockgate.provisioning.rehearsal import rehearse
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
 from lockgate.registry import Registry
@@ -110,6 +111,7 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         *_users(desired, actual),
         *_acls(desired, actual),
         *_subjects(desired, actual),
+        *_groups(desired, actual),
         *_foreign(desired, actual),
         *_unmanaged(desired, actual),
     ]
@@ -230,6 +232,11 @@ def _incompatible(subject: Subject, there: ActualSubject) -> Refusal | None:
         "change the schema compatibly, or add a new event type",
         str(subject.event.location),
     )
+
+
+def _groups(desired: Desired, actual: Actual) -> Iterator[Change]:
+    partitions = {name: topic.partitions for name, topic in actual.topics.items()}
+    return group_starts(desired.groups.values(), desired.topics, partitions, actual.groups)
 
 
 def _foreign(desired: Desired, actual: Actual) -> Iterator[Beyond | Unmanaged]:

@@ -311,6 +311,14 @@ FIELDS = {
         changed(GARDENERS, "garden.Watered]}", "garden.Watered], retry: [1s]}"),
         [f"{GARDENERS}:5: workloads.gardener.retry has no effect on a workload that consumes nothing"],
     ),
+    "a start of nothing": (
+        changed(GARDENERS, "garden.Watered]}", "garden.Watered], start: latest}"),
+        [f"{GARDENERS}:5: workloads.gardener.start has no effect on a workload that consumes nothing"],
+    ),
+    "a start that is none": (
+        changed(COOKS, "retry: [1s, 1m]", "start: beginning"),
+        [f"{COOKS}:8: workloads.kitchen-service.garden.start: expected earliest or latest, got 'beginning'"],
+    ),
     "not yet: exactly once": (
         changed(GARDENERS, "garden.Watered]}", "garden.Watered], exactly_once: true}"),
         [

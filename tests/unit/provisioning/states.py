@@ -30,11 +30,13 @@ from lockgate.provisioning.changes import (
     RegisterSchema,
     SetLevel,
     SetPassword,
+    StartGroup,
     WriteCredentials,
 )
 from lockgate.provisioning.cluster import Broker, TopicConfig
 from lockgate.provisioning.credentials import CredentialsFile
 from lockgate.provisioning.desired import Desired, desired_state
+from lockgate.provisioning.groups import ActualGroup
 from lockgate.provisioning.plan import Plan
 
 ADMIN = Settings("localhost:9092", username="admin", password="kept to itself", registry_url="http://registry")
@@ -120,6 +122,12 @@ def everything(wanted: Desired) -> Actual:
         subjects={name: ActualSubject(s.compatibility, registered=True) for name, s in wanted.subjects.items()},
         other_subjects=(),
         credentials=dict.fromkeys(wanted.users, GOOD_FILE),
+        groups={
+            group.name: ActualGroup(
+                frozenset((name, n) for name in group.topics for n in range(wanted.topics[name].partitions))
+            )
+            for group in wanted.groups.values()
+        },
     )
 
 
@@ -128,6 +136,7 @@ def applied(plan: Plan, actual: Actual) -> Actual:
     topics = dict(actual.topics)
     users, acls = set(actual.users), set(actual.acls)
     subjects, credentials = dict(actual.subjects), dict(actual.credentials)
+    groups = dict(actual.groups)
     for change in plan.changes:
         match change:
             case CreateTopic(topic):
@@ -150,8 +159,18 @@ def applied(plan: Plan, actual: Actual) -> Actual:
                 subjects[subject.name] = attrs.evolve(subjects[subject.name], level=subject.compatibility)
             case RegisterSchema(subject):
                 subjects[subject.name] = attrs.evolve(subjects[subject.name], registered=True)
+            case StartGroup(group, at):
+                places = {(name, number) for name, numbers, _ in at for number in numbers}
+                committed = groups.get(group.name, ActualGroup()).committed
+                groups[group.name] = ActualGroup(committed | places)
             case _:
                 raise AssertionError(change)
     return attrs.evolve(
-        actual, topics=topics, users=frozenset(users), acls=frozenset(acls), subjects=subjects, credentials=credentials
+        actual,
+        topics=topics,
+        users=frozenset(users),
+        acls=frozenset(acls),
+        subjects=subjects,
+        credentials=credentials,
+        groups=groups,
     )

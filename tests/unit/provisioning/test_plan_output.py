@@ -44,6 +44,7 @@ def test_changes_are_grouped_and_marked_and_counted_in_the_last_line(monkeypatch
         "Users",
         "Rights",
         "Subjects",
+        "Groups",
     ]
     assert any(
         " ".join(line.split()) == "+ parcels 4 partitions, replication 3, retention 1d (schemas/parcels/domain.yaml:3)"
