@@ -10,7 +10,7 @@ from lockgate.avro.parser import parse
 from lockgate.avro.types import PRIMITIVES, Record, Reference, walk
 from lockgate.errors import SchemaError
 
-__all__ = ["bundle", "canonical", "full_name_of", "names_used", "validate"]
+__all__ = ["assemble", "bundle", "canonical", "full_name_of", "names_used", "validate"]
 
 _NAMED = ("record", "error", "enum", "fixed")
 
@@ -41,10 +41,16 @@ def bundle(full_name: str, documents: Mapping[str, Mapping[str, Any]]) -> dict[s
     defines, for documents that refer to each other in a circle (a record may refer to itself), and for what is not
     valid.
     """
-    bundled: dict[str, Any] = _Bundler(documents).document(full_name, "")
+    bundled = assemble(full_name, documents)
     root = parse(bundled)
     if not isinstance(root, Record):
         raise SchemaError(f"{full_name} is no record")
+    return bundled
+
+
+def assemble(full_name: str, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what `bundle` returns, for those who parse it themselves: whether it is a valid record is not checked."""
+    bundled: dict[str, Any] = _Bundler(documents).document(full_name, "")
     return bundled
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,6 @@ from lockgate.governance.annotations import FORMS, Form, as_github, as_gitlab, a
 
 if TYPE_CHECKING:
     from lockgate.governance.findings import Verdict
-    from lockgate.governance.register import Step
 
 __all__ = ["schemas"]
 
@@ -162,21 +161,28 @@ def lint(project: Project, output: Form, fail_on: str) -> int:
 @schemas.command()
 @output_option
 @pass_project
-def register(project: Project, output: str) -> None:
+def register(project: Project, output: str) -> int:
     """Set compatibility levels and register schemas, as the identity `ci`.
 
-    Nothing is registered where one of the schemas is not compatible with what the registry has.
+    Nothing is registered where one of the schemas is not compatible with what the registry has. Exit 2 too where the
+    registry fails midway: what was done is told, and a second run does the rest.
     """
+    from lockgate.cli.verdict import registration_lines
     from lockgate.governance.register import register as register_all
     from lockgate.registry import Registry
 
     with Registry(_registry_settings("ci", project)) as registry:
-        steps = register_all(project.contracts, registry)
+        done = register_all(project.contracts, registry)
     if output == "json":
-        echo_json({"steps": [step.as_json() for step in steps]})
+        echo_json(done.as_json())
     else:
-        for line in _step_lines(steps):
+        for line in registration_lines(done):
             click.echo(line)
+    if done.failure is None:
+        return 0
+    click.echo(f"error: {done.failure}", err=True)
+    click.echo(f"  next: run it again: {len(done.pending)} subjects are still to be registered", err=True)
+    return 2
 
 
 def _registry_settings(principal: str, project: Project) -> Settings:
@@ -191,15 +197,3 @@ def _registry_settings(principal: str, project: Project) -> Settings:
             f"the registry cannot be asked: {error.message}",
             next_step="`lockgate up`, or set LOCKGATE_REGISTRY_URL, or leave it out with `--against git`",
         ) from error
-
-
-def _step_lines(steps: Sequence[Step]) -> Iterator[str]:
-    for step in steps:
-        match step.action:
-            case "level":
-                was = f", was {step.before}" if step.before else ""
-                yield f"{step.subject.name}: compatibility set to {step.subject.compatibility}{was}"
-            case "schema":
-                yield f"{step.subject.name}: registered as schema {step.schema_id}"
-            case _:
-                yield f"{step.subject.name}: is registered as schema {step.schema_id}"

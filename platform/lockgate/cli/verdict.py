@@ -1,4 +1,4 @@
-"""What `lockgate schemas check` has found, as text for people."""
+"""What `lockgate schemas check` has found and `register` has done, as text for people."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import click
 
 from lockgate.governance.findings import Comparison, Finding, Verdict
+from lockgate.governance.register import Registration
 
-__all__ = ["verdict_lines"]
+__all__ = ["registration_lines", "verdict_lines"]
 
 _MARKS = {
     "breaking": ("no", "red"),
@@ -121,3 +122,20 @@ def _summary(verdict: Verdict) -> str:
     kinds = [finding.kind for finding in verdict.findings]
     counts = [f"{kinds.count(kind)} {kind}" for kind in ("breaking", "removed", "unsafe") if kind in kinds]
     return f"{_types(len(there))}: " + (", ".join(counts) if counts else "compatible")
+
+
+def registration_lines(done: Registration) -> Iterator[str]:
+    """Yield what was done to each subject, and what was not."""
+    for step in done.steps:
+        match step.action:
+            case "level":
+                was = f", was {step.before}" if step.before else ""
+                yield f"{step.subject.name}: compatibility set to {step.subject.compatibility}{was}"
+            case "schema":
+                yield f"{step.subject.name}: registered as schema {step.schema_id}"
+            case _:
+                yield f"{step.subject.name}: is registered as schema {step.schema_id}"
+    for name in done.pending:
+        yield f"{name}: not registered yet"
+    for name in done.leftovers:
+        yield f"{name}: no contract asks for it any more; it is left alone"

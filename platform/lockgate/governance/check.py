@@ -13,12 +13,16 @@ from lockgate.avro import compatibility
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Subject, derive
 from lockgate.contracts.model import Compatibility, Contracts, Domain, Location
+from lockgate.errors import SchemaError
 from lockgate.governance.base import Base
+from lockgate.governance.differences import differences
 from lockgate.governance.documents import Find, locate, working_tree
-from lockgate.governance.findings import Comparison, Finding, Status, Verdict, concerned
+from lockgate.governance.findings import Comparison, Difference, Finding, Status, Verdict, concerned
 from lockgate.governance.history import Version
 from lockgate.governance.levels import is_transitive, is_weaker, order, stricter
+from lockgate.governance.parallel import spread
 from lockgate.governance.removals import gone, renames
+from lockgate.governance.renames import Rename
 from lockgate.registry import Registry
 
 __all__ = ["against_git", "against_registry", "check", "compare"]
@@ -30,16 +34,21 @@ _LEVELS: tuple[Compatibility, ...] = get_args(Compatibility)
 def check(contracts: Contracts, *, refs: Sequence[str | None] = (), registry: Settings | None = None) -> Verdict:
     """Compare with each of some commits (None: where this branch left main), with the registry, or with both.
 
-    Raise what `against_git` and `against_registry` raise.
+    With both, the verdict also says where the first commit's history and the registry differ. Raise what `against_git`
+    and `against_registry` raise.
     """
-    verdicts = [against_git(contracts, ref) for ref in refs]
+    bases = [Base(contracts, ref) for ref in refs]
+    verdicts = [_against_base(contracts, base) for base in bases]
+    differ: list[Difference] = []
     if registry is not None:
         with Registry(registry) as client:
             verdicts.append(against_registry(contracts, client))
+            differ += [difference for base in bases[:1] for difference in differences(contracts, base, client)]
     return Verdict(
         tuple(comparison for verdict in verdicts for comparison in verdict.comparisons),
         tuple(dict.fromkeys(finding for verdict in verdicts for finding in verdict.domains)),
-        unread=tuple(dict.fromkeys(place for verdict in verdicts for place in verdict.unread)),
+        tuple(differ),
+        tuple(dict.fromkeys(place for verdict in verdicts for place in verdict.unread)),
     )
 
 
@@ -50,7 +59,10 @@ def against_git(contracts: Contracts, ref: str | None = None) -> Verdict:
     was there has been judged before, and is not judged again. A level that was lowered since counts as it was. Raise
     UsageError where git does not have it, and for a shallow clone.
     """
-    base = Base(contracts, ref)
+    return _against_base(contracts, Base(contracts, ref))
+
+
+def _against_base(contracts: Contracts, base: Base) -> Verdict:
     who = _Who(contracts, base.find)
     renamed = renames(contracts, base)
     subjects = derive(contracts).subjects
@@ -60,19 +72,36 @@ def against_git(contracts: Contracts, ref: str | None = None) -> Verdict:
         for subject in subjects
         if _then(contracts, base, subject) == subject.compatibility and base.is_unchanged(subject.event.full_name)
     }
-    base.history.prefetch(levels.keys() - unchanged)
-    comparisons = []
-    for subject in subjects:
-        name = subject.event.full_name
-        if name in unchanged:
-            comparisons.append(who.unchanged(subject, base.source, base.source))
-            continue
-        rename, level = renamed.get(name), levels[name]
-        versions = base.history.versions(name, rename, latest=not is_transitive(level))
-        found = who.compared(subject, base.source, versions, level)
-        comparisons.append(attrs.evolve(found, renamed_from=rename.old if rename else None))
+
+    def judged(part: Sequence[Subject]) -> tuple[list[Comparison], list[str]]:
+        base.history.prefetch(subject.event.full_name for subject in part)
+        found = []
+        for subject in part:
+            level = levels[subject.event.full_name]
+            rename = renamed.get(subject.event.full_name)
+            comparison = _against_history(base, who, subject, level, rename)
+            found.append(attrs.evolve(comparison, renamed_from=rename.old if rename else None))
+        return found, list(base.history.unread)
+
+    parts = spread(judged, [subject for subject in subjects if subject.event.full_name not in unchanged])
+    changed = {comparison.event_type: comparison for comparisons, _ in parts for comparison in comparisons}
+    comparisons = [
+        changed.get(subject.event.full_name) or who.unchanged(subject, base.source, base.source) for subject in subjects
+    ]
     comparisons += gone(contracts, base, renamed)
-    return Verdict(tuple(comparisons), tuple(_lowered(contracts, base)), unread=tuple(base.history.unread))
+    unread = dict.fromkeys(place for _, places in parts for place in places)
+    return Verdict(tuple(comparisons), tuple(_lowered(contracts, base)), unread=tuple(unread))
+
+
+def _against_history(
+    base: Base, who: _Who, subject: Subject, level: Compatibility, rename: Rename | None
+) -> Comparison:
+    name, latest = subject.event.full_name, not is_transitive(level)
+    versions = base.history.versions(name, rename, latest=latest, validate=False)
+    try:
+        return who.compared(subject, base.source, versions, level)
+    except SchemaError:  # one of the versions is no schema: each is looked at, which takes longer
+        return who.compared(subject, base.source, base.history.versions(name, rename, latest=latest), level)
 
 
 def against_registry(contracts: Contracts, registry: Registry, *, trust_level: bool = False) -> Verdict:
@@ -84,10 +113,15 @@ def against_registry(contracts: Contracts, registry: Registry, *, trust_level: b
     """
     who = _Who(contracts, working_tree(contracts.root))
 
-    def judged(subject: Subject) -> Comparison:
-        level = subject.compatibility
+    def judged(subject: Subject) -> tuple[Comparison, Finding | None]:
+        level, lowered = subject.compatibility, None
         if not trust_level:
-            level = stricter(level, _known(registry.compatibility(subject.name)))
+            there = _known(registry.compatibility(subject.name))
+            level = stricter(level, there)
+            lowered = _lower(contracts, contracts.domain_of(subject.event.full_name), there, "registry")
+        return compared(subject, level), lowered
+
+    def compared(subject: Subject, level: Compatibility) -> Comparison:
         found = registry.find(subject.name, subject.event.schema)
         if found is not None:
             return who.unchanged(subject, "registry", f"version {found.version}")
@@ -101,7 +135,9 @@ def against_registry(contracts: Contracts, registry: Registry, *, trust_level: b
         return who.compared(subject, "registry", versions, level)
 
     with ThreadPoolExecutor(_REGISTRY_THREADS) as pool:
-        return Verdict(tuple(pool.map(judged, derive(contracts).subjects)))
+        found = list(pool.map(judged, derive(contracts).subjects))
+    lowered = dict.fromkeys(finding for _, finding in found if finding is not None)
+    return Verdict(tuple(comparison for comparison, _ in found), tuple(lowered))
 
 
 class _Who:
@@ -196,18 +232,28 @@ def _level(contracts: Contracts, base: Base, subject: Subject) -> Compatibility:
 def _lowered(contracts: Contracts, base: Base) -> Iterator[Finding]:
     for domain in contracts.domains:
         promise = base.promises.get(domain.name)
-        then = None if promise is None else promise.compatibility
-        if then is not None and is_weaker(domain.compatibility, then):
-            yield Finding(
-                "unsafe",
-                "COMPATIBILITY_LOWERED",
-                f"{domain.name} promised {then}, and promises only {domain.compatibility} now; this change is still "
-                f"compared at {stricter(then, domain.compatibility)}",
-                location=_line_of_level(contracts, domain),
-                earlier=base.source,
-                earlier_at=base.at(domain.location.file),
-                fix="lower a level in a change of its own, which its readers and writers agree to",
-            )
+        if promise is not None and promise.compatibility is not None:
+            place = base.at(domain.location.file)
+            finding = _lower(contracts, domain, promise.compatibility, base.source, place)
+            if finding is not None:
+                yield finding
+
+
+def _lower(
+    contracts: Contracts, domain: Domain, then: Compatibility, source: str, place: str | None = None
+) -> Finding | None:
+    if not is_weaker(domain.compatibility, then):
+        return None
+    return Finding(
+        "unsafe",
+        "COMPATIBILITY_LOWERED",
+        f"{domain.name} is {then} in {source}, and promises only {domain.compatibility} now; this change is still "
+        f"compared at {stricter(then, domain.compatibility)}",
+        location=_line_of_level(contracts, domain),
+        earlier=source,
+        earlier_at=place or source,
+        fix="lower a level in a change of its own, which its readers and writers agree to",
+    )
 
 
 def _line_of_level(contracts: Contracts, domain: Domain) -> Location:

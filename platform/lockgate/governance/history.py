@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from lockgate.avro.schema import bundle, canonical
+from lockgate.avro.schema import assemble, bundle, canonical
 from lockgate.errors import SchemaError
 from lockgate.governance.documents import Document, Find, locate, path_of, read
 from lockgate.governance.git import SHORT, Repository
@@ -112,20 +112,23 @@ class History:
                         found |= document.uses
             wave = found - known
 
-    def versions(self, full_name: str, renamed: Rename | None = None, *, latest: bool = False) -> list[Version]:
+    def versions(
+        self, full_name: str, renamed: Rename | None = None, *, latest: bool = False, validate: bool = True
+    ) -> list[Version]:
         """Return the versions of an event type, oldest first, the one it had last at the end.
 
         Where the type has come by another name, its versions under that name count too: `renamed` says which one it
-        was renamed from after the last moment. With `latest`, only the last version is looked for.
+        was renamed from after the last moment. With `latest`, only the last version is looked for. Contents that are no
+        valid schema are no versions; without `validate` they are not looked for, for those who parse versions anyway.
         """
         found: dict[str, Version] = {}
-        for version in self._walk(renamed.old if renamed else full_name, self.end):
+        for version in self._walk(renamed.old if renamed else full_name, self.end, validate):
             found.setdefault(canonical(version.schema), version)
             if latest:
                 break
         return [*found.values()][::-1]
 
-    def _walk(self, full_name: str, moment: int) -> Iterator[Version]:
+    def _walk(self, full_name: str, moment: int, validate: bool) -> Iterator[Version]:
         """Yield an event type's contents, latest first, through the names that it has had."""
         self.prefetch([full_name])
         previous: tuple[str, ...] | None = None
@@ -136,14 +139,14 @@ class History:
                 key = self._key(full_name, point)
                 if key != previous:
                     previous = key
-                    version = self._version(full_name, point, find)
+                    version = self._version(full_name, point, find, validate)
                     if version is not None:
                         yield version
             blob = self._blob(path_of(full_name), point)
             if blob is not None and self._blob(path_of(full_name), point - 1) is None:  # it appears here
                 origin = self._origin(full_name, point)
                 if origin is not None:
-                    yield from self._walk(origin.old, point - 1)
+                    yield from self._walk(origin.old, point - 1, validate)
 
     def _origin(self, full_name: str, moment: int) -> Rename | None:
         document = self.find(moment)(full_name)
@@ -157,10 +160,11 @@ class History:
         before = self.find(moment - 1)
         return predecessor(document, [there for name in gone if (there := before(name)) is not None])
 
-    def _version(self, full_name: str, moment: int, find: Find) -> Version | None:
+    def _version(self, full_name: str, moment: int, find: Find, validate: bool) -> Version | None:
         name = f"git:{self._names[moment][:SHORT]}"
         try:
-            return Version(name, full_name, bundle(full_name, _Documents(find)), find)
+            make = bundle if validate else assemble
+            return Version(name, full_name, make(full_name, _Documents(find)), find)
         except (SchemaError, RecursionError):
             self.unread[f"{name}:{path_of(full_name)}"] = None
             return None

@@ -13,8 +13,10 @@ import pytest
 
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts, Location
-from lockgate.errors import PlanRefused, UsageError
+from lockgate.errors import PlanRefused, RegistryUnavailable, UsageError
+from lockgate.governance.base import Base
 from lockgate.governance.check import against_git, against_registry
+from lockgate.governance.differences import differences
 from lockgate.governance.register import register
 from lockgate.registry import RegisteredSchema, Registry
 from tests.repositories import Git, new_repository
@@ -122,12 +124,25 @@ def test_what_is_no_schema_is_no_version_and_is_named(git: Git, tmp_path: Path) 
 
 
 class FakeRegistry:
-    """Keep subjects in memory, as a registry does, and note what is asked of it."""
+    """Keep one subject's versions in memory, as a registry does, and note what is done to it."""
 
-    def __init__(self, *schemas: Mapping[str, Any]) -> None:
+    def __init__(self, *schemas: Mapping[str, Any], level: str | None = None) -> None:
         self.schemas = [dict(schema) for schema in schemas]
-        self.level: str | None = None
+        self.level = level
         self.calls: list[str] = []
+        self.others: list[str] = []
+        self.refuses_at: tuple[str, ...] = ()
+        """The levels at which it finds nothing compatible."""
+        self.breaks_at = ""
+        """The call at which it stops to answer."""
+
+    def _called(self, call: str) -> None:
+        if call == self.breaks_at:
+            raise RegistryUnavailable("the registry has gone away")
+        self.calls.append(call)
+
+    def subjects(self) -> list[str]:
+        return self.others
 
     def versions(self, _subject: str) -> list[int]:
         return [10 * number for number, _ in enumerate(self.schemas, 1)]
@@ -139,14 +154,18 @@ class FakeRegistry:
         return self.level
 
     def set_compatibility(self, subject: str, level: str) -> None:
-        self.calls.append(f"level {subject}")
+        self._called(f"level {level} {subject}")
         self.level = level
 
     def find(self, subject: str, schema: Mapping[str, Any]) -> RegisteredSchema | None:
         return RegisteredSchema(subject, 1, 7, schema) if schema in self.schemas else None
 
+    def is_compatible(self, _subject: str, _schema: Mapping[str, Any], *, version: object) -> bool:
+        assert version is None or version == "latest"
+        return self.level not in self.refuses_at
+
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
-        self.calls.append(f"schema {subject}")
+        self._called(f"schema {subject}")
         self.schemas.append(dict(schema))
         return 7
 
@@ -173,18 +192,33 @@ def test_only_transitive_levels_read_every_version(tmp_path: Path) -> None:
     assert comparison.names == ("version 20",)
 
 
+def test_a_level_that_the_registry_has_stricter_counts_and_is_told(tmp_path: Path) -> None:
+    old = write(tmp_path).events["shop.Bought"].schema
+    contracts = write(tmp_path, bought({"name": "note", "type": "string"}), level="NONE")
+    verdict = against_registry(contracts, as_registry(FakeRegistry(old, level="BACKWARD")))
+    assert not verdict.compatible
+    assert [finding.rule for finding in verdict.domains] == ["COMPATIBILITY_LOWERED"]
+    trusted = against_registry(contracts, as_registry(FakeRegistry(old, level="BACKWARD")), trust_level=True)
+    assert trusted.findings == ()
+
+
+SUBJECT = "shop-shop.Bought"
+NOTE = {"name": "note", "type": ["null", "string"], "default": None}
+
+
 def test_the_level_is_set_before_the_first_version(tmp_path: Path) -> None:
     fake = FakeRegistry()
-    steps = register(write(tmp_path), as_registry(fake))
-    assert fake.calls == ["level shop-shop.Bought", "schema shop-shop.Bought"]
-    assert [step.action for step in steps] == ["level", "schema"]
+    done = register(write(tmp_path), as_registry(fake))
+    assert fake.calls == [f"level FULL_TRANSITIVE {SUBJECT}", f"schema {SUBJECT}"]
+    assert [step.action for step in done.steps] == ["level", "schema"]
+    assert done.as_json()["complete"] is True
 
 
 def test_what_is_registered_already_is_left_alone(tmp_path: Path) -> None:
     contracts, fake = write(tmp_path), FakeRegistry()
     register(contracts, as_registry(fake))
     fake.calls.clear()
-    assert [step.action for step in register(contracts, as_registry(fake))] == ["unchanged"]
+    assert [step.action for step in register(contracts, as_registry(fake)).steps] == ["unchanged"]
     assert fake.calls == []
 
 
@@ -195,6 +229,74 @@ def test_nothing_is_touched_where_a_schema_is_not_compatible(tmp_path: Path) -> 
     with pytest.raises(PlanRefused, match=r"schemas/shop/Bought\.avsc:1: what version 10 has written"):
         register(contracts, as_registry(fake))
     assert fake.calls == []
+
+
+def test_the_registry_has_a_say_before_anything_is_touched(tmp_path: Path) -> None:
+    fake = FakeRegistry(write(tmp_path).events["shop.Bought"].schema, level="FULL_TRANSITIVE")
+    fake.refuses_at = ("FULL_TRANSITIVE",)
+    with pytest.raises(PlanRefused, match="the registry refuses it"):
+        register(write(tmp_path, bought(NOTE)), as_registry(fake))
+    assert fake.calls == []
+
+
+def test_a_level_that_changes_is_put_back_where_the_registry_refuses_under_it(tmp_path: Path) -> None:
+    fake = FakeRegistry(write(tmp_path).events["shop.Bought"].schema, level="BACKWARD")
+    fake.refuses_at = ("FULL_TRANSITIVE",)
+    with pytest.raises(PlanRefused, match="the registry refuses it"):
+        register(write(tmp_path, bought(NOTE)), as_registry(fake))
+    assert fake.calls == [f"level FULL_TRANSITIVE {SUBJECT}", f"level BACKWARD {SUBJECT}"]
+
+
+def test_a_failure_midway_is_told_and_a_second_run_does_the_rest(tmp_path: Path) -> None:
+    contracts, fake = write(tmp_path), FakeRegistry()
+    fake.breaks_at = f"schema {SUBJECT}"
+    done = register(contracts, as_registry(fake))
+    assert ([step.action for step in done.steps], done.pending) == (["level"], (SUBJECT,))
+    assert done.as_json()["failure"] == "the registry has gone away"
+    fake.breaks_at = ""
+    assert [step.action for step in register(contracts, as_registry(fake)).steps] == ["schema"]
+
+
+def test_a_registry_that_answers_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+    fake = FakeRegistry()
+    fake.breaks_at = f"level FULL_TRANSITIVE {SUBJECT}"
+    with pytest.raises(RegistryUnavailable):
+        register(write(tmp_path), as_registry(fake))
+
+
+def test_what_renamed_and_removed_event_types_leave_behind_is_told_and_left_alone(tmp_path: Path) -> None:
+    fake = FakeRegistry()
+    fake.others = ["shop-shop.Sold", "kiosk-shop.Bought", SUBJECT, "shop-eu-eu.Sold", "shop", "other-other.Thing"]
+    assert register(write(tmp_path), as_registry(fake)).leftovers == ("kiosk-shop.Bought", "shop-shop.Sold")
+
+
+def test_git_and_the_registry_are_compared_with_each_other(git: Git, tmp_path: Path) -> None:
+    first = write(tmp_path).events["shop.Bought"].schema
+    git.commit()
+    write(tmp_path, bought(NOTE))
+    second = git.commit()
+    contracts = write(tmp_path, bought(NOTE, NOTE | {"name": "more"}))
+    by_hand = write(tmp_path, bought(NOTE | {"name": "hand"})).events["shop.Bought"].schema
+    fake = FakeRegistry(first, by_hand, level="NONE")
+    fake.others = ["shop-shop.Sold"]
+    found = list(differences(contracts, Base(contracts, "HEAD"), as_registry(fake)))
+    assert [(one.subject, one.kind) for one in found] == [
+        (SUBJECT, "not-registered"),
+        (SUBJECT, "not-in-git"),
+        (SUBJECT, "level"),
+        ("shop-shop.Sold", "not-in-contracts"),
+    ]
+    assert [one.message for one in found][:2] == [
+        f"what git:{second} holds is not registered",
+        "version 20 of the registry is in no commit",
+    ]
+    # what only documents or names aliases is the same to the registry
+    write(tmp_path, bought(NOTE | {"aliases": ["remark"], "doc": "Said."}))
+    git.commit()
+    now = contracts.events["shop.Bought"].schema
+    noted = write(tmp_path, bought(NOTE)).events["shop.Bought"].schema
+    same = FakeRegistry(first, noted, now, level="FULL_TRANSITIVE")
+    assert list(differences(contracts, Base(contracts, "HEAD"), as_registry(same))) == []
 
 
 def lockgate(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
