@@ -30,6 +30,7 @@ from lockgate.errors import (
 
 if TYPE_CHECKING:
     from lockgate.runtime.context import Context, Tombstone
+    from lockgate.runtime.delivery import Delivery
     from lockgate.runtime.producer import Producer
     from lockgate.runtime.service import Service
 
@@ -39,6 +40,7 @@ __all__ = [
     "ClusterUnavailable",
     "Context",
     "ContractsError",
+    "Delivery",
     "DeliveryError",
     "EventError",
     "HandlerError",
@@ -60,6 +62,7 @@ __all__ = [
 
 _LAZY = {
     "Context": "lockgate.runtime.context",
+    "Delivery": "lockgate.runtime.delivery",
     "Producer": "lockgate.runtime.producer",
     "Service": "lockgate.runtime.service",
     "Tombstone": "lockgate.runtime.context",

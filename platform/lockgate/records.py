@@ -30,6 +30,7 @@ __all__ = [
     "fingerprint",
     "frame",
     "header",
+    "record_size",
     "trace_of",
     "traceparent",
     "with_envelope",
@@ -79,6 +80,8 @@ POINTER: Final = "lockgate.pointer"
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
 _RANDOM = random.Random()  # noqa: S311  # span ids need to be different, not secret
+_BATCH_BYTES = 61
+"""What a batch begins with."""
 _MAX_NAME = 256
 _MAX_MESSAGE = 1024
 _MAX_STACK = 4096
@@ -88,6 +91,14 @@ _EVENT_ID_NAMESPACE = uuid.UUID("6f0c35a5-7a5e-5a63-9a4d-6d3f2c1f0b52")
 def frame(schema_id: int, datum: bytes) -> bytes:
     """Return the value of a record in the registry's wire format."""
     return struct.pack(">bI", 0, schema_id) + datum
+
+
+def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return how many bytes a batch of this record alone takes, uncompressed (message format 2)."""
+    body = 3 + _blob(key) + _blob(value) + _varint(len(headers))  # attributes, and two deltas that are 0
+    for name, content in headers:
+        body += _blob(name.encode()) + _blob(content)
+    return _BATCH_BYTES + _varint(body) + body
 
 
 def header(headers: Headers | None, name: str) -> bytes | None:
@@ -258,6 +269,15 @@ def _marker(headers: Headers | None) -> int | None:
         if headers is not None and headers[index][0] == ENVELOPE:
             return index
     return None
+
+
+def _varint(number: int) -> int:
+    """Return how many bytes a number takes: seven bits each, after one for the sign."""
+    return max(1, -(-(number.bit_length() + 1) // 7))
+
+
+def _blob(content: bytes | None) -> int:
+    return 1 if content is None else _varint(len(content)) + len(content)
 
 
 def _utf8(text: str) -> bytes:

@@ -9,18 +9,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from lockgate import DeliveryError, EventError, Producer, SettingsError, UsageError
-from lockgate.runtime.producer import Delivery
+from lockgate import Delivery, DeliveryError, EventError, Producer, SettingsError, UsageError
 from tests.worlds import SharedStack, World, headers_of, make_world
 
-SIZE = 1_200_000
-"""More characters of random hex than the topic takes, however they are compressed."""
+LIMIT = 50_000
+"""What the topic takes here, against its contract: the brokers refuse what the producer has let through."""
+SIZE = 100_000
+"""More characters of random hex than that, however they are compressed."""
 
 
 @pytest.fixture(scope="module")
 def shared(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(stack, tmp_path_factory.mktemp("producer"))
+    world = make_world(stack, tmp_path_factory.mktemp("producer"))
+    topic = ConfigResource(ResourceType.TOPIC, world.source_topic)
+    entry = ConfigEntry("max.message.bytes", str(LIMIT), incremental_operation=AlterConfigOpType.SET)
+    topic.add_incremental_config(entry)
+    admin = AdminClient(stack.settings("admin").client_config())
+    for future in admin.incremental_alter_configs([topic]).values():
+        future.result(30)
+    return world
 
 
 @pytest.fixture
@@ -215,6 +224,28 @@ def test_a_flush_gives_up_when_it_is_told_to(world: World, monkeypatch: pytest.M
         producer.flush(0)
     producer.flush()
     producer.close()
+
+
+def test_futures_tell_where_the_events_of_one_key_lie_in_order(world: World) -> None:
+    with Producer(world.writer, root=world.root) as producer:
+        futures = [producer.submit(made(world, "ordered", size=number)) for number in range(500)]
+        places = [future.result(60).place for future in futures]
+    assert [place.offset for place in places if place] == sorted(place.offset for place in places if place)
+    assert len({place.partition for place in places if place}) == 1
+
+
+def test_what_has_no_answer_is_given_up_when_the_producer_is_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_KAFKA_LINGER_MS", "30000")
+    producer = Producer(world.writer, root=world.root)
+    future = producer.submit(made(world, "given-up"))
+    producer.send(made(world, "given-up"))
+    with pytest.raises(DeliveryError, match="1 event was not taken"):
+        producer.close(timeout=0)
+    with pytest.raises(DeliveryError):
+        future.result(0)
+    assert written(world, "given-up") == []
 
 
 def test_a_workload_that_publishes_nothing_and_one_that_is_unknown_are_refused(world: World) -> None:

@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 
 import lockgate
+from lockgate import testing
 
 ROOT = Path(__file__).resolve().parents[2]
 
 RIGHT = """
     from collections.abc import AsyncIterator, Iterator
+    from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
-    from lockgate import Context, DeliveryError, EventError, Producer, Reject, Service, Tombstone
-    from lockgate.runtime.producer import Delivery
+    from lockgate import Context, Delivery, DeliveryError, EventError, Producer, Reject, Service, Tombstone
+    from lockgate.testing import Kit, Outcome
     from schemas import orders, payments
 
     service = Service("payments-service")
@@ -74,6 +76,25 @@ RIGHT = """
                 return error.path + error.expected + error.got
 
 
+    async def produce_and_wait(order: orders.OrderPlaced) -> int:
+        with Producer("storefront") as producer:
+            future: Future[Delivery] = producer.submit(order)
+            delivery: Delivery = await producer.asend(order, event_id="id")
+            producer.close(timeout=5)
+        place = future.result().place or delivery.place
+        return -1 if place is None else place.offset
+
+
+    def test_with_the_kit(kit: Kit) -> None:
+        kit.send(("orders.OrderPlaced", {"order_id": "o"}))
+        kit.send_poison("truncated", orders.OrderPlaced)
+        kit.advance(seconds=1)
+        outcome: Outcome = kit.run("payments-service.orders", service=service)
+        reasons: list[str] = [letter.reason for letter in outcome.dead_letters]
+        with kit.producer("storefront") as producer:
+            producer.send(("orders.OrderPlaced", {}), headers={"why": reasons[0].encode()})
+
+
     # the decorator keeps the function's own type: handlers are called in unit tests as they are
     reveal_type(one)
     reveal_type(coroutine)
@@ -81,6 +102,7 @@ RIGHT = """
 
 WRONG = """
     from lockgate import Context, Producer, Reject, Service, Tombstone
+    from lockgate.testing import Kit
 
     service = Service("payments-service")
     service.handlers("payments-service")  # attr-defined
@@ -89,6 +111,8 @@ WRONG = """
     Reject()  # call-arg
     Producer("storefront").send(object(), headers={"own": "text"})  # dict-item
     Producer("storefront", root="somewhere")  # arg-type
+    Kit().send_poison("rotten", "orders.OrderPlaced")  # arg-type
+    Kit().send("orders.OrderPlaced")  # arg-type
 
 
     def look(context: Context, tombstone: Tombstone) -> None:
@@ -140,13 +164,20 @@ def test_the_public_names_are_frozen() -> None:
     assert lockgate.__all__ == sorted(lockgate.__all__)
     assert dir(lockgate) == lockgate.__all__
     assert set(lockgate.__all__) == {
-        *("Context", "Producer", "Reject", "Service", "Tombstone"),
+        *("Context", "Delivery", "Producer", "Reject", "Service", "Tombstone"),
         *("ClusterDenied", "ClusterError", "ClusterUnavailable", "ContractsError", "DeliveryError", "EventError"),
         *("HandlerError", "LockgateError", "PlanRefused", "PoisonError", "RegistryDenied", "RegistryError"),
         *("RegistryUnavailable", "SchemaError", "SettingsError", "StackError", "UsageError"),
     }
     for name in lockgate.__all__:
         assert getattr(lockgate, name).__name__ == name
+
+
+def test_the_names_of_the_kit_are_frozen() -> None:
+    names = ["DeadLetter", "Kit", "MemoryRegistry", "Outcome", "Published", "Retry", "Sent"]
+    assert testing.__all__ == dir(testing) == names
+    for name in names:
+        assert getattr(testing, name).__name__ == name
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -47,6 +47,7 @@ PUBLIC = [
     "ClusterUnavailable",
     "Context",
     "ContractsError",
+    "Delivery",
     "DeliveryError",
     "EventError",
     "HandlerError",

@@ -11,7 +11,18 @@ import attrs
 from lockgate.contracts import names
 from lockgate.contracts.model import Compatibility, Contracts, Domain, EventType, Location, Start, Workload
 
-__all__ = ["CI", "Acl", "Derived", "Group", "Principal", "Subject", "Topic", "consumer_topics", "derive"]
+__all__ = [
+    "CI",
+    "Acl",
+    "Derived",
+    "Group",
+    "Principal",
+    "Subject",
+    "Topic",
+    "consumer_topics",
+    "derive",
+    "message_limit",
+]
 
 CI = "ci"
 """The principal that registers schemas; it has no right in Kafka."""
@@ -124,6 +135,11 @@ def consumer_topics(contracts: Contracts, workload: Workload) -> tuple[str, ...]
     return (topic, *(names.retry_topic(topic, workload.name, tier) for tier in tiers))
 
 
+def message_limit(domain: Domain) -> int:  # noqa: ARG001  # every domain's is the same as yet
+    """Return how many bytes a domain's topic takes for a batch, so for a record: its `max.message.bytes`."""
+    return _MAX_MESSAGE_BYTES
+
+
 def retry_tiers(workload: Workload) -> int:
     """Return how many retry topics a consuming workload has: at least one, the way back in for replays."""
     return max(1, len(workload.retry_ms))
@@ -166,7 +182,7 @@ def _topics(contracts: Contracts) -> Iterator[Topic]:
         spec = domain.topic
         config = {
             "cleanup.policy": "delete",
-            "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+            "max.message.bytes": str(message_limit(domain)),
             "message.timestamp.type": "CreateTime",
             "min.insync.replicas": str(max(1, spec.replication - 1)),
             "retention.ms": str(spec.retention_ms),
@@ -188,7 +204,7 @@ def _topics(contracts: Contracts) -> Iterator[Topic]:
         # deleted by retention as soon as it arrived.
         config = {
             "cleanup.policy": "delete",
-            "max.message.bytes": str(_MAX_MESSAGE_BYTES + _HEADROOM_BYTES),
+            "max.message.bytes": str(message_limit(domain) + _HEADROOM_BYTES),
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(max(1, spec.replication - 1)),
         }

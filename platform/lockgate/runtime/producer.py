@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,76 +16,83 @@ from typing import Any, Self
 import attrs
 from confluent_kafka import KafkaError, KafkaException
 
+from lockgate import records
+from lockgate.contracts.derive import message_limit
 from lockgate.contracts.load import load
 from lockgate.errors import DeliveryError, EventError, UsageError
 from lockgate.records import Coordinates
-from lockgate.registry import Registry
-from lockgate.runtime.clients import connect_producer, trouble_of
+from lockgate.runtime.clients import trouble_of
+from lockgate.runtime.delivery import Delivery, OnDelivery, resolve, running
 from lockgate.runtime.encoding import EventEncoder, event_headers
+from lockgate.runtime.links import Links, SettingsLinks
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.project import find_root, identity
 
-__all__ = ["Delivery", "Producer"]
+__all__ = ["Delivery", "Links", "Producer"]
 
 _SHOWN = 5
 """How many failures a DeliveryError spells out."""
+_FULL = 0.01
+"""Seconds after which a coroutine looks again whether the client's queue has room."""
+_PURGED = 5.0
+"""Seconds for the client to report what it was told to give up."""
+_CLEARLY_FITTING = 512 * 1024
+"""A value of fewer bytes fits every topic with the headers of Lockgate's own: nothing has to be counted."""
 
 
 @attrs.frozen
-class Delivery:
-    """Say what became of one event: `error` is None where the brokers have it."""
-
+class _Record:
     event_type: str
     event_id: str
-    place: Coordinates | None
-    error: DeliveryError | None
-
-
-OnDelivery = Callable[[Delivery], None]
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: list[Any]
+    """Pairs of a name and bytes or None; the client's stub asks for an invariant list."""
 
 
 class Producer:
     """Write events as one workload of the project that the working directory (or `root`) is in.
 
-    Idempotent, `acks=all`, retried until the delivery timeout of 60 s. Use it as a context manager: leaving the block
-    waits until everything is on the brokers, and raises DeliveryError where something is not. Safe to share between
-    threads.
+    Idempotent, `acks=all`, in order for each key, retried until the delivery timeout of 60 s. Use it as a context
+    manager: leaving the block waits until everything is on the brokers, and raises DeliveryError where something is
+    not. Safe to share between threads. `links` is for tests: `lockgate.testing.Kit.producer` gives its own.
     """
 
-    def __init__(self, workload: str, *, root: Path | None = None) -> None:
+    def __init__(self, workload: str, *, root: Path | None = None, links: Links | None = None) -> None:
         contracts = load(find_root(root))
         declared = contracts.workload(workload)
         if not declared.publishes:
             raise UsageError(
                 f"{workload} publishes nothing", next_step=f"list event types under `publishes` in {declared.location}"
             )
-        settings = identity(workload, contracts.root)
         self._workload = workload
         self._domains = {contracts.domain_of(name).name: contracts.domain_of(name) for name in declared.publishes}
-        self._registry = Registry(settings)
+        self._limits = {domain.topic.name: message_limit(domain) for domain in self._domains.values()}
+        self._links = links or SettingsLinks(workload, identity(workload, contracts.root))
         try:
-            self._encoder = EventEncoder(contracts, declared, self._registry)
+            self._encoder = EventEncoder(contracts, declared, self._links.registry)
             self._encoder.look_up()
-            self._client = connect_producer(settings, workload, self._on_error)
+            self._client = self._links.connect(self._on_error)
         except BaseException:
-            self._registry.close()
+            self._links.close()
             raise
         self._failures: list[DeliveryError] = []
         self._failed = 0
         self._lock = threading.Lock()  # callbacks run in whichever thread polls
+        self._poller: threading.Thread | None = None
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self.flush()
+            self.close()
         except DeliveryError as failure:
             if error is None:
                 raise
             error.add_note(failure.message)  # the error that is on its way stays the one to catch
-        finally:
-            self.close()
 
     def send(
         self,
@@ -95,20 +104,40 @@ class Producer:
     ) -> str:
         """Check an event, hand it to the client, and return its CloudEvents id; the brokers answer later.
 
-        `event` is a generated object, or `(full name, dict)`. Raise EventError where it does not fit its contract:
-        then nothing was sent. `headers` are added to the event's own. Wait while the client's queue is full.
+        `event` is a generated object, or `(full name, dict)`. Raise EventError where it does not fit its contract, or
+        is larger than its topic takes: then nothing was sent. `headers` are added to the event's own. Wait while the
+        client's queue is full. What the brokers do not take is told to `on_delivery`, or else raised by `flush`.
         """
-        encoded = self._encoder.encode(event)
-        ident = event_id or str(uuid.uuid4())
-        own = event_headers(encoded.event_type, ident, self._workload, None)
-        if headers:
-            taken = {name for name, _ in own}
-            clash = sorted(name for name in headers if name in taken or name.startswith(("lockgate.", "__dlq.")))
-            if clash:
-                raise EventError(encoded.event_type, "", "headers beside the event's own", ", ".join(clash))
-            own.extend(headers.items())
-        self._produce(encoded.topic, encoded.key, encoded.value, own, encoded.event_type, ident, on_delivery)
-        return ident
+        record = self._record(event, headers, event_id)
+        self._produce(record, on_delivery)
+        return record.event_id
+
+    def submit(
+        self, event: Any, *, headers: Mapping[str, bytes] | None = None, event_id: str | None = None
+    ) -> Future[Delivery]:
+        """Send an event, and return a future of where the brokers have put it; it raises DeliveryError.
+
+        What a future tells, `flush` does not raise again. A future cannot be cancelled: the event is on its way.
+        """
+        future = running()
+        self._produce(self._record(event, headers, event_id), partial(resolve, future))
+        self._poll_in_background()
+        return future
+
+    async def asend(
+        self, event: Any, *, headers: Mapping[str, bytes] | None = None, event_id: str | None = None
+    ) -> Delivery:
+        """Send an event, and return where the brokers have put it; raise DeliveryError where they do not take it.
+
+        The event loop goes on meanwhile, also while the client's queue is full. An event whose task is cancelled may
+        arrive all the same.
+        """
+        record, future = self._record(event, headers, event_id), running()
+        while not self._produced(record, partial(resolve, future)):
+            self._poll_in_background()
+            await asyncio.sleep(_FULL)
+        self._poll_in_background()
+        return await asyncio.wrap_future(future)
 
     def send_tombstone(self, domain: str, key: str, *, on_delivery: OnDelivery | None = None) -> str:
         """Withdraw what a domain has said about a key; return the record's id."""
@@ -121,7 +150,9 @@ class Producer:
         ident = str(uuid.uuid4())
         own = event_headers("", ident, self._workload, None)
         own = [pair for pair in own if pair[0] not in ("ce_type", "content-type")]
-        self._produce(found.topic.name, key.encode(), None, own, "tombstone", ident, on_delivery)
+        record = _Record("tombstone", ident, found.topic.name, key.encode(), None, own)
+        self._fitting(record, domain)
+        self._produce(record, on_delivery)
         return ident
 
     def flush(self, timeout: float | None = None) -> None:
@@ -130,11 +161,41 @@ class Producer:
         What was reported to an `on_delivery` callback is not reported again.
         `timeout` is in seconds; None waits until the delivery timeout has decided every record.
         """
+        left = self._drained(timeout)
+        self._raise_failures()
+        if left:
+            noun = "record" if left == 1 else "records"
+            raise DeliveryError(f"{left} {noun} had no answer within {timeout:g} s", next_step="flush again to wait on")
+
+    def close(self, timeout: float | None = None) -> None:
+        """Wait as `flush` does, then let go of everything; raise DeliveryError for what the brokers did not take.
+
+        What has no answer after `timeout` seconds is given up and counts as not taken, although it may have arrived.
+        A second call does nothing.
+        """
+        if self._closed.is_set():
+            return
+        try:
+            if self._drained(timeout):
+                self._client.purge()
+                self._drained(_PURGED)
+            self._raise_failures()
+        finally:
+            self._closed.set()
+            if self._poller is not None:
+                self._poller.join()
+            self._links.close()
+
+    def _drained(self, timeout: float | None) -> int:
+        """Wait for the brokers' answers; return how many records have none."""
         end = None if timeout is None else time.monotonic() + timeout
         # in slices: Ctrl-C is seen in between
         while left := self._client.flush(0.2 if end is None else max(0.0, min(0.2, end - time.monotonic()))):
             if end is not None and time.monotonic() >= end:
                 break
+        return left
+
+    def _raise_failures(self) -> None:
         with self._lock:
             failures, self._failures = self._failures, []
             failed, self._failed = self._failed, 0
@@ -143,35 +204,57 @@ class Producer:
             more = f"; and {failed - _SHOWN} more" if failed > _SHOWN else ""
             noun = "event was" if failed == 1 else "events were"
             raise DeliveryError(f"{failed} {noun} not taken: {spelled}{more}", next_step=failures[0].next_step)
-        if left:
-            noun = "record" if left == 1 else "records"
-            raise DeliveryError(f"{left} {noun} had no answer within {timeout:g} s", next_step="flush again to wait on")
 
-    def close(self) -> None:
-        """Let go of the registry; the Kafka client goes with the object."""
-        self._registry.close()
+    def _record(self, event: Any, headers: Mapping[str, bytes] | None, event_id: str | None) -> _Record:
+        """Return an event as it will be sent; raise EventError where it may not be."""
+        encoded = self._encoder.encode(event)
+        ident = event_id or str(uuid.uuid4())
+        own = event_headers(encoded.event_type, ident, self._workload, None)
+        if headers:
+            taken = {name for name, _ in own}
+            clash = sorted(name for name in headers if name in taken or name.startswith(("lockgate.", "__dlq.")))
+            if clash:
+                raise EventError(encoded.event_type, "", "headers beside the event's own", ", ".join(clash))
+            own.extend(headers.items())
+        record = _Record(encoded.event_type, ident, encoded.topic, encoded.key, encoded.value, own)
+        if headers or event_id or len(encoded.value) > _CLEARLY_FITTING:
+            self._fitting(record, encoded.event_type)
+        return record
 
-    def _produce(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        headers: list[Any],  # pairs of a name and bytes or None; the client's stub asks for an invariant list
-        event_type: str,
-        ident: str,
-        on_delivery: OnDelivery | None,
-    ) -> None:
-        done = partial(self._delivered, event_type, ident, on_delivery)
-        while True:
-            try:
-                self._client.produce(topic, value, key, on_delivery=done, headers=headers)
-            except BufferError:
-                self._client.poll(0.1)  # the queue is full: wait for the brokers
-            except KafkaException as error:
-                raise self._failure(event_type, ident, topic, error.args[0]) from error
-            else:
-                self._client.poll(0)
-                return
+    def _fitting(self, record: _Record, what: str) -> None:
+        size, limit = records.record_size(record.key, record.value, record.headers), self._limits[record.topic]
+        if size > limit:
+            raise EventError(what, "", f"a record of at most {limit:,} bytes, which {record.topic} takes", f"{size:,}")
+
+    def _produce(self, record: _Record, on_delivery: OnDelivery | None) -> None:
+        while not self._produced(record, on_delivery):
+            self._client.poll(0.1)  # the queue is full: wait for the brokers
+
+    def _produced(self, record: _Record, on_delivery: OnDelivery | None) -> bool:
+        """Hand a record to the client; return whether its queue had room."""
+        if self._closed.is_set():
+            raise UsageError(f"the producer of {self._workload} is closed")
+        done = partial(self._delivered, record.event_type, record.event_id, on_delivery)
+        try:
+            self._client.produce(record.topic, record.value, record.key, on_delivery=done, headers=record.headers)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise self._failure(record.event_type, record.event_id, record.topic, error.args[0]) from error
+        if self._poller is None:
+            self._client.poll(0)
+        return True
+
+    def _poll_in_background(self) -> None:
+        """See to it that the brokers' answers are heard although the caller only waits."""
+        with self._lock:
+            if self._poller is None:
+                self._poller = threading.Thread(target=self._poll, name=f"poll {self._workload}", daemon=True)
+                self._poller.start()
+
+    def _poll(self) -> None:
+        while not self._closed.is_set():
+            self._client.poll(0.1)
 
     def _delivered(
         self, event_type: str, ident: str, on_delivery: OnDelivery | None, error: KafkaError | None, message: Any

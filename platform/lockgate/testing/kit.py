@@ -19,10 +19,12 @@ from lockgate.contracts.model import Contracts, Domain, Workload
 from lockgate.errors import ClusterError, EventError, PoisonReason, UsageError
 from lockgate.records import Coordinates, Headers, frame
 from lockgate.runtime.assembly import assemble
+from lockgate.runtime.clients import OnError
 from lockgate.runtime.dispatch import Table, dispatch_table
-from lockgate.runtime.encoding import event_headers
+from lockgate.runtime.encoding import SubjectSource, event_headers
 from lockgate.runtime.offsets import Place
 from lockgate.runtime.patience import Patience
+from lockgate.runtime.producer import Producer
 from lockgate.runtime.project import find_root, load_service
 from lockgate.runtime.service import Service
 from lockgate.testing.clients import Ends, IdleStop, Member, Writer
@@ -142,6 +144,10 @@ class Kit:
             raise ClusterError(f"the brokers of the kit did not take a record for {topic}: {' '.join(failed)}")
         return Sent(event_id or str(written[0]), written[0], key, value)
 
+    def producer(self, workload: str) -> Producer:
+        """Return the producer of a program under test: what it writes, `run` reads."""
+        return Producer(workload, root=self.contracts.root, links=_Links(self))
+
     def run(self, workload: str, *, service: Service | None = None) -> Outcome:
         """Handle everything that a workload can read now, and return what that has led to.
 
@@ -237,6 +243,22 @@ class Kit:
                 return domain
         known = ", ".join(domain.name for domain in self.contracts.domains)
         raise UsageError(f"no domain is called {name!r}", next_step=f"known domains: {known}")
+
+
+class _Links:
+    """What a producer under test reaches the outside by."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self.registry: SubjectSource = kit.registry
+
+    def connect(self, on_error: OnError) -> Any:  # noqa: ARG002  # the brokers are in this process
+        kit = self._kit
+        kit._cluster.make(domain.topic.name for domain in kit.contracts.domains)
+        return Writer(kit._cluster.producer, kit._ends, kit._clock)
+
+    def close(self) -> None:
+        """Leave everything as it is: brokers and clients serve the next kit."""
 
 
 def _writer(domain: Domain) -> str:

@@ -1,0 +1,44 @@
+"""What a producer reaches the outside by: a registry, and a Kafka client."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from confluent_kafka import Producer as KafkaProducer
+
+from lockgate.connection import Settings
+from lockgate.registry import Registry
+from lockgate.runtime.clients import OnError, connect_producer
+from lockgate.runtime.encoding import SubjectSource
+
+__all__ = ["Links", "SettingsLinks"]
+
+
+class Links(Protocol):
+    """What a producer reaches the outside by; `SettingsLinks` are a program's own."""
+
+    registry: SubjectSource
+
+    def connect(self, on_error: OnError) -> KafkaProducer:
+        """Return an idempotent client."""
+
+    def close(self) -> None:
+        """Let go of the registry."""
+
+
+class SettingsLinks:
+    """The links of a program, as its settings have them."""
+
+    def __init__(self, workload: str, settings: Settings) -> None:
+        self._workload = workload
+        self._settings = settings
+        self._registry = Registry(settings)
+        self.registry: SubjectSource = self._registry
+
+    def connect(self, on_error: OnError) -> KafkaProducer:
+        """Return an idempotent client."""
+        return connect_producer(self._settings, self._workload, on_error)
+
+    def close(self) -> None:
+        """Close the connections to the registry."""
+        self._registry.close()
