@@ -228,7 +228,7 @@ def test_a_flush_gives_up_when_it_is_told_to(world: World, monkeypatch: pytest.M
 
 def test_futures_tell_where_the_events_of_one_key_lie_in_order(world: World) -> None:
     with Producer(world.writer, root=world.root) as producer:
-        futures = [producer.submit(made(world, "ordered", size=number)) for number in range(500)]
+        futures = [producer.submit(made(world, "ordered", size=number)) for number in range(60)]
         places = [future.result(60).place for future in futures]
     assert [place.offset for place in places if place] == sorted(place.offset for place in places if place)
     assert len({place.partition for place in places if place}) == 1
