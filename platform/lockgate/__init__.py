@@ -31,6 +31,7 @@ from lockgate.errors import (
 if TYPE_CHECKING:
     from lockgate.runtime.context import Context, Tombstone
     from lockgate.runtime.delivery import Delivery
+    from lockgate.runtime.inbox import Inbox
     from lockgate.runtime.producer import Producer
     from lockgate.runtime.service import Service
 
@@ -44,6 +45,7 @@ __all__ = [
     "DeliveryError",
     "EventError",
     "HandlerError",
+    "Inbox",
     "LockgateError",
     "PlanRefused",
     "PoisonError",
@@ -63,6 +65,7 @@ __all__ = [
 _LAZY = {
     "Context": "lockgate.runtime.context",
     "Delivery": "lockgate.runtime.delivery",
+    "Inbox": "lockgate.runtime.inbox",
     "Producer": "lockgate.runtime.producer",
     "Service": "lockgate.runtime.service",
     "Tombstone": "lockgate.runtime.context",

@@ -16,12 +16,15 @@ from lockgate import testing
 ROOT = Path(__file__).resolve().parents[2]
 
 RIGHT = """
+    import sqlite3
     from collections.abc import AsyncIterator, Iterator
     from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
-    from lockgate import Context, Delivery, DeliveryError, EventError, Producer, Reject, Service, Tombstone
+    import psycopg
+
+    from lockgate import Context, Delivery, DeliveryError, EventError, Inbox, Producer, Reject, Service, Tombstone
     from lockgate.testing import Kit, Outcome
     from schemas import orders, payments
 
@@ -62,6 +65,15 @@ RIGHT = """
     @service.handler("payments-service.orders")
     def withdraw(tombstone: Tombstone) -> None:
         key: str = tombstone.key
+
+
+    def remember(event: orders.OrderCancelled, context: Context) -> None:
+        inbox = Inbox("done")
+        with sqlite3.connect("orders.db") as lite:
+            new: bool = inbox.enter(lite, context)
+        with psycopg.connect("dbname=orders") as post:
+            inbox.create_table(post)
+            count: int = inbox.forget(post, context.timestamp)
 
 
     def produce(order: orders.OrderPlaced) -> str:
@@ -164,7 +176,7 @@ def test_the_public_names_are_frozen() -> None:
     assert lockgate.__all__ == sorted(lockgate.__all__)
     assert dir(lockgate) == lockgate.__all__
     assert set(lockgate.__all__) == {
-        *("Context", "Delivery", "Producer", "Reject", "Service", "Tombstone"),
+        *("Context", "Delivery", "Inbox", "Producer", "Reject", "Service", "Tombstone"),
         *("ClusterDenied", "ClusterError", "ClusterUnavailable", "ContractsError", "DeliveryError", "EventError"),
         *("HandlerError", "LockgateError", "PlanRefused", "PoisonError", "RegistryDenied", "RegistryError"),
         *("RegistryUnavailable", "SchemaError", "SettingsError", "StackError", "UsageError"),

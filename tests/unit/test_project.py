@@ -51,6 +51,7 @@ PUBLIC = [
     "DeliveryError",
     "EventError",
     "HandlerError",
+    "Inbox",
     "LockgateError",
     "PlanRefused",
     "PoisonError",

