@@ -10,7 +10,7 @@ import attrs
 import yaml
 
 from lockgate.contracts.fields import UNREAD, At, Fields, Texts, duration_ms
-from lockgate.contracts.model import Compatibility, Owner, Start
+from lockgate.contracts.model import Compatibility, Order, Owner, Start
 from lockgate.contracts.report import Report
 from lockgate.contracts.source import compose, read_text
 
@@ -26,8 +26,10 @@ _MAX_PARTITIONS = 10_000
 _MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
 _MAX_TIERS = 20
 _MAX_RETRY_MS = 30 * 24 * 3600 * 1000
+_MAX_CONCURRENCY = 1000
 _LEVELS: Final = get_args(Compatibility)
 _STARTS: Final = get_args(Start)
+_KINDS_OF_ORDER: Final = get_args(Order)
 _DURATION_WORDS = "a duration such as 500ms, 10s, 1m, 12h or 7d"
 _TEAM: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
 _MAX_TEAM = 100
@@ -73,6 +75,8 @@ class WorkloadEntry:
     publishes: Texts = UNREAD
     retry_ms: tuple[int, ...] | None = None
     start: Start | None = None
+    concurrency: int | None = None
+    order: Order | None = None
 
 
 @attrs.frozen
@@ -233,8 +237,8 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         file,
         report,
         path=path,
-        known=("consumes", "publishes", "retry", "start"),
-        later=("concurrency", "exactly_once", "order"),
+        known=("consumes", "publishes", "retry", "start", "concurrency", "order"),
+        later=("exactly_once", "on_dead_letter"),
     )
     consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
     nothing = Texts(complete=True)
@@ -254,6 +258,12 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
     start: At[Start] | None = fields.parsed("start", _start, "earliest or latest")
     if start is not None and consumes == nothing:
         report.add(file, start.line, f"{path}start has no effect on a workload that consumes nothing")
+    for field in ("concurrency", "order"):
+        if fields.has(field) and consumes == nothing:
+            report.add(file, fields.line_of(field), f"{path}{field} has no effect on a workload that consumes nothing")
+    order = _order(fields, path, file, report)
+    if order == "key" and retry:
+        report.add(file, fields.line_of("order"), f"{path}order: key is not supported yet together with retry")
     return WorkloadEntry(
         name,
         line,
@@ -261,6 +271,8 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         publishes,
         None if retry is None else tuple(delay.value for delay in retry),
         None if start is None else start.value,
+        fields.integer("concurrency", default=1, maximum=_MAX_CONCURRENCY),
+        order,
     )
 
 
@@ -269,6 +281,18 @@ def _start(text: str) -> Start | None:
         if text == known:
             found: Start = known
             return found
+    return None
+
+
+def _order(fields: Fields, path: str, file: str, report: Report) -> Order | None:
+    order = fields.text("order")
+    if order is None:
+        return "partition"
+    for known in _KINDS_OF_ORDER:
+        if order.value == known:
+            found: Order = known
+            return found
+    report.add(file, order.line, f"{path}order: expected one of {', '.join(_KINDS_OF_ORDER)}, got {order.value!r}")
     return None
 
 

@@ -235,6 +235,8 @@ def _service(service: ServiceFile) -> Service:
                 retry_ms=workload.retry_ms or (),
                 location=Location(service.file, workload.line),
                 start=workload.start or "earliest",
+                concurrency=_present(workload.concurrency),
+                order=_present(workload.order),
             )
             for workload in service.workloads
         ),

@@ -18,6 +18,7 @@ __all__ = [
     "EventType",
     "Exemption",
     "Location",
+    "Order",
     "Owner",
     "Service",
     "Start",
@@ -30,6 +31,7 @@ Compatibility = Literal[
 ]
 
 Start = Literal["earliest", "latest"]
+Order = Literal["partition", "key", "none"]
 
 
 @attrs.frozen
@@ -134,6 +136,10 @@ class Workload:
     location: Location
     start: Start = "earliest"
     """Where the group begins in its domain's topic when it is new."""
+    concurrency: int = 1
+    """How many of its records a process handles at once."""
+    order: Order = "partition"
+    """Which records are handled one after the other: those of a partition, those of a key, or none."""
 
 
 @attrs.frozen

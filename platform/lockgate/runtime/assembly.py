@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import UsageError
+from lockgate.runtime.concurrent import ConcurrentLoop
 from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder, SubjectSource
 from lockgate.runtime.intake import Connect, Intake
@@ -33,7 +34,7 @@ class RuntimeRegistry(SchemaSource, SubjectSource, Protocol):
 class Assembly:
     """Hold a loop that is ready to run, and those of its parts that have to be made ready before."""
 
-    loop: Loop
+    loop: Loop | ConcurrentLoop
     intake: Intake
     encoder: EventEncoder
 
@@ -61,7 +62,8 @@ def assemble(
     encoder = EventEncoder(contracts, workload, registry)
     intake = Intake(workload.name, consumer, patience, clock)
     publisher = Publisher(producer, workload.name, domain.topic.name)
-    loop = Loop(
+    flat = workload.concurrency == 1 and workload.order != "key"
+    loop = (Loop if flat else ConcurrentLoop)(
         workload,
         domain,
         table,

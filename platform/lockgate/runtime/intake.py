@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -15,7 +15,7 @@ from lockgate.runtime.offsets import Offsets, Place
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.waiting import Waiting
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "Observer"]
 
 _IDLE = 0.2
 """Seconds that a poll may block: how late a stop is noticed when nothing arrives."""
@@ -39,6 +39,19 @@ Connect = Callable[[Callable[..., None]], Consumer]
 """Makes a consumer that reports commits to the given callback."""
 
 
+class Observer(Protocol):
+    """What a loop does about partitions that come and go, where it has records in hand meanwhile."""
+
+    def assigned(self, places: Sequence[Place]) -> None:
+        """Take note of partitions that are this process's now."""
+
+    def revoked(self, places: Sequence[Place]) -> None:
+        """Finish or drop what is in hand of partitions: they are another's as soon as this returns."""
+
+    def lost(self, places: Sequence[Place]) -> None:
+        """Forget partitions: they are another's already."""
+
+
 class Intake:
     """Own a workload's consumer and what is known of its partitions."""
 
@@ -51,7 +64,9 @@ class Intake:
         self._consumer = connect(self._on_commit)
         self._waiting = Waiting()
         self._committed_at = 0.0
+        self._throttled: set[Place] = set()
         self._gone: set[Place] = set()
+        self._observer: Observer | None = None
         self._log = logger_for(workload, group=workload)
         self.joined = False
         """Whether the group has taken this process in once: from then on its login is known to be right."""
@@ -62,6 +77,10 @@ class Intake:
     def now(self) -> float:
         """Return the time that due times are held against: milliseconds since the epoch."""
         return self._clock() * 1000
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer of partitions that come and go; it is called within `take` and `close`."""
+        self._observer = observer
 
     def visible_topics(self, timeout: float) -> frozenset[str]:
         """Return the topics that the brokers let this workload see; raise KafkaException where none answers in time."""
@@ -76,20 +95,21 @@ class Intake:
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
-    def take(self, at_most: int) -> list[Any]:
-        """Return the next messages, what is there or else the first to come; empty where none comes for a while.
+    def take(self, at_most: int, idle: float = _IDLE) -> list[Any]:
+        """Return the next messages, what is there or else the first to come; empty where none comes for `idle` seconds.
 
         Messages are untyped: the client's stubs make every one of their fields optional. Partitions come and go, and
         held-back ones go on, only in here.
         """
         now = self.now()
         for place in self._waiting.ready(now):
-            self._consumer.resume([TopicPartition(*place)])
+            if place not in self._throttled:
+                self._consumer.resume([TopicPartition(*place)])
         self.blocked.clear()
         self._gone.clear()
         batch: list[Any] = self._consumer.consume(at_most, 0)  # a timeout here would wait for a full batch
         if not batch:
-            first = self._consumer.poll(self._waiting.timeout(now, _IDLE))
+            first = self._consumer.poll(self._waiting.timeout(now, idle))
             batch = [] if first is None else [first]
         if self._gone:  # while the batch was gathered: nothing of them was noted yet, their next owner reads it
             batch = [message for message in batch if (message.topic(), message.partition()) not in self._gone]
@@ -101,6 +121,21 @@ class Intake:
         self._waiting.wait(place, until)
         self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
         self._consumer.pause([TopicPartition(*place)])
+
+    def throttle(self, places: Iterable[Place]) -> None:
+        """Take nothing of partitions until they are released; what was taken of them stays in hand."""
+        fresh = [place for place in places if place not in self._throttled]
+        self._throttled.update(fresh)
+        if fresh:
+            self._consumer.pause([TopicPartition(*place) for place in fresh])
+
+    def release(self, places: Iterable[Place]) -> None:
+        """Go on with partitions behind what was taken of them."""
+        throttled = [place for place in places if place in self._throttled]
+        self._throttled.difference_update(throttled)
+        resumed = [TopicPartition(*place) for place in throttled if place not in self._waiting]
+        if resumed:
+            self._consumer.resume(resumed)
 
     def wait_for_registry(self, place: Place, offset: int, error: RegistryError) -> None:
         """Let a partition wait: that the registry cannot say what its next record is, is no fault of the record."""
@@ -218,14 +253,20 @@ class Intake:
         for entry in partitions:
             self._gone.discard((entry.topic, entry.partition))
             self.offsets.forget((entry.topic, entry.partition))
+        if self._observer is not None:
+            self._observer.assigned(_places(partitions))
         self._log.info("Partitions assigned", partitions=_listed(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._commit_and_wait({(entry.topic, entry.partition) for entry in partitions})
+        if self._observer is not None:
+            self._observer.revoked(_places(partitions))
+        self._commit_and_wait(set(_places(partitions)))
         self._forget(partitions)
         self._log.info("Partitions given back", partitions=_listed(partitions))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._observer is not None:
+            self._observer.lost(_places(partitions))
         self._forget(partitions)
         self._log.warning("Partitions lost", partitions=_listed(partitions))
 
@@ -233,11 +274,16 @@ class Intake:
         """Drop everything known about partitions; none of them is still paused when it comes back."""
         for entry in partitions:
             place = (entry.topic, entry.partition)
-            if place in self._waiting:
+            if place in self._waiting or place in self._throttled:
                 self._waiting.forget(place)
+                self._throttled.discard(place)
                 self._consumer.resume([TopicPartition(*place)])
             self.offsets.forget(place)
             self._gone.add(place)
+
+
+def _places(partitions: Sequence[TopicPartition]) -> list[Place]:
+    return [(entry.topic, entry.partition) for entry in partitions]
 
 
 def _listed(partitions: Sequence[TopicPartition]) -> str:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["collect", "is_event"]
+__all__ = ["awaited", "collect", "drained", "is_event", "listed"]
 
 
 def is_event(value: object) -> bool:
@@ -23,9 +23,14 @@ def collect(result: Any, runner: asyncio.Runner) -> list[Any]:
     Raise TypeError for anything that is no event.
     """
     if inspect.isawaitable(result):
-        result = runner.run(_awaited(result))
+        result = runner.run(awaited(result))
     if isinstance(result, AsyncIterable):
-        result = runner.run(_drained(result))
+        result = runner.run(drained(result))
+    return listed(result)
+
+
+def listed(result: Any) -> list[Any]:
+    """Return the events in what a handler returned in the end; raise TypeError for anything that is no event."""
     if result is None:
         return []
     if is_event(result):
@@ -42,7 +47,8 @@ def collect(result: Any, runner: asyncio.Runner) -> list[Any]:
 _HELP = "give an event object, or (full name, dict)"
 
 
-async def _awaited(result: Awaitable[Any]) -> Any:
+async def awaited(result: Awaitable[Any]) -> Any:
+    """Return what a handler's coroutine returns."""
     try:
         return await result
     except asyncio.CancelledError as error:
@@ -50,7 +56,8 @@ async def _awaited(result: Awaitable[Any]) -> Any:
         raise RuntimeError("the handler was cancelled from within") from error
 
 
-async def _drained(result: AsyncIterable[Any]) -> list[Any]:
+async def drained(result: AsyncIterable[Any]) -> list[Any]:
+    """Return what a handler's async generator yields."""
     try:
         return [event async for event in result]
     except asyncio.CancelledError as error:

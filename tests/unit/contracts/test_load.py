@@ -80,9 +80,16 @@ def test_a_workload_is_what_its_file_says(contracts: Contracts) -> None:
     assert workload.location == Location(COOKS, 5)
 
 
+def test_a_workload_says_how_much_it_handles_at_once_and_in_which_order(tmp_path: Path) -> None:
+    files = changed(COOKS, "retry: [1s, 1m]", "concurrency: 256\n    order: none")
+    workload = load(write_project(tmp_path, {**PROJECT, **files})).workload("kitchen-service.garden")
+    assert (workload.concurrency, workload.order) == (256, "none")
+
+
 def test_what_a_workload_leaves_out_is_empty(contracts: Contracts) -> None:
     gardener = contracts.workload("gardener")
     assert (gardener.consumes, gardener.retry_ms) == ((), ())
+    assert (gardener.concurrency, gardener.order) == (1, "partition")
     assert contracts.source_of(gardener) is None
     assert contracts.workload("garden-service").publishes == ()
 

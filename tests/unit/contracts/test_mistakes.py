@@ -325,13 +325,32 @@ FIELDS = {
             f"{GARDENERS}:5: workloads.gardener.exactly_once is not supported yet (it is accepted in a later version)",
         ],
     ),
-    "not yet: order and concurrency": (
-        changed(COOKS, "retry: [1s, 1m]", "order: key\n    concurrency: 8"),
+    "not yet: order of keys through retries": (
+        changed(COOKS, "retry: [1s, 1m]", "retry: [1s]\n    order: key"),
+        [f"{COOKS}:9: workloads.kitchen-service.garden.order: key is not supported yet together with retry"],
+    ),
+    "not yet: holding keys": (
+        changed(COOKS, "retry: [1s, 1m]", "on_dead_letter: hold"),
         [
-            f"{COOKS}:8: workloads.kitchen-service.garden.order is not supported yet "
-            "(it is accepted in a later version)",
-            f"{COOKS}:9: workloads.kitchen-service.garden.concurrency is not supported yet "
-            "(it is accepted in a later version)",
+            f"{COOKS}:8: workloads.kitchen-service.garden.on_dead_letter is not supported yet "
+            "(it is accepted in a later version)"
+        ],
+    ),
+    "an order that is none": (
+        changed(COOKS, "retry: [1s, 1m]", "order: keys"),
+        [
+            f"{COOKS}:8: workloads.kitchen-service.garden.order: expected one of partition, key, none, got 'keys'",
+        ],
+    ),
+    "no concurrency": (
+        changed(COOKS, "retry: [1s, 1m]", "concurrency: 0"),
+        [f"{COOKS}:8: workloads.kitchen-service.garden.concurrency: expected 1 to 1,000, got 0"],
+    ),
+    "concurrency and order of nothing": (
+        changed(GARDENERS, "garden.Watered]}", "garden.Watered], concurrency: 2, order: none}"),
+        [
+            f"{GARDENERS}:5: workloads.gardener.concurrency has no effect on a workload that consumes nothing",
+            f"{GARDENERS}:5: workloads.gardener.order has no effect on a workload that consumes nothing",
         ],
     ),
     "no event types": (

@@ -476,7 +476,7 @@ def test_mistakes_of_many_files_are_reported_together(tmp_path: Path) -> None:
         changed(GARDEN, "key: bed", "key: row")
         | changed(COOKED, '"Cooked"', '"Boiled"')
         | changed(GARDENERS, "contact", "contacts")
-        | changed(COOKS, "retry: [1s, 1m]", "order: key")
+        | changed(COOKS, "retry: [1s, 1m]", "on_dead_letter: hold")
     )
     assert [message.split(": ")[0] for message in mistakes(tmp_path, files)] == [
         f"{PLANTED}:5",

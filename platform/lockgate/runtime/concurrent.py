@@ -1,0 +1,285 @@
+"""The consumer loop of a workload that handles several records at once: in the order that its contract asks for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+from lockgate.contracts.model import Domain, Workload
+from lockgate.errors import RegistryError
+from lockgate.records import Envelope
+from lockgate.runtime.decoding import Decoding, no_envelope, skip
+from lockgate.runtime.dispatch import Table
+from lockgate.runtime.encoding import EventEncoder
+from lockgate.runtime.intake import Intake
+from lockgate.runtime.lanes import Job, Lanes, Share
+from lockgate.runtime.logs import logger_for
+from lockgate.runtime.offsets import Place
+from lockgate.runtime.outcomes import Outcomes
+from lockgate.runtime.patience import Patience
+from lockgate.runtime.pools import pool_for
+from lockgate.runtime.reader import Reader
+from lockgate.runtime.refusals import Refusals
+from lockgate.runtime.signals import Stop
+
+__all__ = ["ConcurrentLoop"]
+
+_BATCH = 500
+_IN_HAND = 4096
+"""Records that are taken ahead, of all partitions; a partition that has less than its part of it may exceed it."""
+_BYTES_IN_HAND = 64 * 1024 * 1024
+_FULL = 0.25
+"""Seconds without room after which partitions are paused. No poll happens meanwhile."""
+_IDLE = 0.2
+"""Seconds that a poll may block while no handler is at work: how late a stop is noticed."""
+_BUSY = 0.002
+"""Seconds that a poll may block while handlers are at work: how late it is noticed that one has ended."""
+_FINISH = 5.0
+"""Seconds that handlers get to end when their partitions go; what is not done by then is dropped, and comes again."""
+
+
+class ConcurrentLoop:
+    """Run one workload with a pool of handlers; polling goes on while they work.
+
+    It keeps the rule of `Loop`: an offset is committed only when every record below it is finished. Records end in
+    another order than they were taken in, so each one is held from when it is taken until its outcome.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        domain: Domain,
+        table: Table,
+        *,
+        intake: Intake,
+        outcomes: Outcomes,
+        reader: Reader,
+        encoder: EventEncoder,
+        patience: Patience,
+        stop: Stop,
+    ) -> None:
+        self._topic = domain.topic.name
+        self._order = workload.order
+        self._intake = intake
+        self._outcomes = outcomes
+        self._patience = patience
+        self._stop = stop
+        self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
+        self._refusals = Refusals(workload.name, patience)
+        self._lanes = Lanes()
+        self._pool = pool_for(workload.name, workload.concurrency, table, self._lanes, encoder)
+        self._shares: dict[Place, Share] = {}
+        self._rewinding: dict[Place, float] = {}  # partitions to read again once nothing runs, and how long they wait
+        self._throttled: set[Place] = set()
+        self._plenty = _BATCH + 2 * workload.concurrency
+        self._full_since: float | None = None
+        self._log = logger_for(workload.name, group=workload.name)
+        intake.observe(self)
+
+    def run(self, topics: Sequence[str]) -> None:
+        """Consume until the stop, then let the handlers end, commit what is finished and leave the group.
+
+        Raise ClusterDenied, RegistryDenied or ClusterError where waiting any longer has no point.
+        """
+        self._pool.start()
+        deadline = 0.0
+        try:
+            self._intake.subscribe(topics)
+            while not self._stop.requested:
+                self._pass()
+            deadline = float("inf")  # the stop has a grace period of its own
+        finally:
+            try:
+                self._finish(list(self._shares.values()), deadline or time.monotonic() + _FINISH, polling=True)
+            finally:
+                self._intake.close()
+                self._pool.close()
+                self._outcomes.close()
+            counts = self._outcomes.counts
+            self._log.info("Stopped", **{outcome: number for outcome, number in counts.items() if number})
+
+    def assigned(self, places: Sequence[Place]) -> None:
+        """Begin anew with partitions."""
+        for place in places:
+            self._shares[place] = Share(place)
+
+    def revoked(self, places: Sequence[Place]) -> None:
+        """Let the handlers of partitions end, but not for long; begin with none."""
+        self._finish([share for place in places if (share := self._shares.get(place))], time.monotonic() + _FINISH)
+        self.lost(places)
+
+    def lost(self, places: Sequence[Place]) -> None:
+        """Forget partitions, whatever their handlers still do."""
+        for place in places:
+            share = self._shares.pop(place, None)
+            self._rewinding.pop(place, None)
+            self._throttled.discard(place)
+            if share is not None:
+                self._lanes.close(share)
+                share.dead = True
+
+    def _pass(self) -> None:
+        ended = self._conclude()
+        self._settle()
+        self._go_back()
+        room = self._room()
+        if room:
+            busy = any(share.jobs for share in self._shares.values())
+            self._dispatch(self._intake.take(room, 0.0 if ended else _BUSY if busy else _IDLE))
+        if not room or self._in_hand() > self._plenty:
+            time.sleep(_BUSY)  # the handlers have enough to do: let them, a busy loop would take their time away
+        self._intake.commit_now_and_then()
+        self._patience.check()
+
+    def _dispatch(self, batch: list[Any]) -> None:
+        """Hand a batch to the pool; what needs no handler has its outcome at once."""
+        intake, offsets, outcomes, decoding = self._intake, self._intake.offsets, self._outcomes, self._decoding
+        jobs: list[Job] = []
+        for message in batch:
+            if message.error() is not None:
+                intake.report(message)
+                continue
+            place: Place = (message.topic(), message.partition())
+            share = self._shares.get(place)
+            if share is None or share.closed or place in intake.blocked:
+                continue  # it is read again, here or elsewhere
+            if self._patience.troubled:
+                self._patience.over(f"read {place[0]}")
+            offset = message.offset()
+            envelope: Envelope | None = None
+            if place[0] != self._topic:
+                envelope = decoding.envelope(message)
+                if envelope is not None and envelope.due is not None and envelope.due > intake.now():
+                    intake.hold_back(place, offset, envelope.due)
+                    continue
+            try:
+                if envelope is None and place[0] != self._topic:
+                    raise no_envelope()
+                event, entry = decoding.read(message)
+            except RegistryError as error:
+                intake.wait_for_registry(place, offset, error)
+                continue
+            except Exception as error:
+                outcomes.poison(message, envelope, error)
+                offsets.read_to(place, offset + 1)
+                continue
+            if entry[1] is skip:
+                outcomes.counts["skipped"] += 1
+                if outcomes.noting:
+                    outcomes.note(message, envelope, "skipped")
+                offsets.read_to(place, offset + 1)
+                continue
+            offsets.hold(place, offset)
+            offsets.read_to(place, offset + 1)
+            job = Job(message, envelope, event, entry, share, self._lane(place, message))
+            share.jobs += 1
+            share.bytes += job.size
+            jobs.append(job)
+        if jobs:
+            self._pool.add(jobs)
+
+    def _lane(self, place: Place, message: Any) -> Hashable:
+        if self._order == "partition":
+            return place
+        if self._order == "key":
+            return (place[1], message.key()) if message.key() else None
+        return None
+
+    def _conclude(self) -> bool:
+        """See to what handlers have led to; return whether one had ended. Raise what is to end the process."""
+        ended = self._pool.finished()
+        outcomes, offsets = self._outcomes, self._intake.offsets
+        leaving: BaseException | None = None
+        for job in ended:
+            share, message, envelope = job.share, job.message, job.envelope
+            share.jobs -= 1
+            share.bytes -= job.size
+            if share.dead:
+                continue
+            if job.error is None:
+                if job.events:
+                    outcomes.results(message, envelope, job.events)
+                    continue
+                offsets.finish(share.place, message.offset())
+                outcomes.counts["handled"] += 1
+                if outcomes.noting:
+                    outcomes.note(message, envelope, "handled")
+            elif isinstance(job.error, Exception):
+                outcomes.failed(message, envelope, job.error, job.stage)
+            else:
+                leaving = job.error
+        if leaving is not None:
+            raise leaving
+        return bool(ended)
+
+    def _settle(self) -> None:
+        """Wait for the brokers' answers to the outputs; where they did not take them, a partition is read again."""
+        finished, stuck = self._outcomes.settle()
+        if finished:
+            self._refusals.over(finished)
+        if stuck:
+            delay = self._refusals.delay(stuck)
+            for place in {ticket.record.place for ticket in stuck}:
+                if place in self._shares:
+                    self._lanes.close(self._shares[place])
+                    self._rewinding[place] = self._intake.now() + delay
+
+    def _go_back(self) -> None:
+        """Read partitions again of which outputs were refused, as soon as none of their handlers is at work."""
+        for place, until in list(self._rewinding.items()):
+            if not self._shares[place].running:
+                del self._rewinding[place]
+                self._shares[place].dead = True  # those of its records that had not begun
+                self._shares[place] = Share(place)
+                self._intake.rewind(place, until)
+
+    def _in_hand(self) -> int:
+        return sum(share.jobs for share in self._shares.values())
+
+    def _room(self) -> int:
+        """Return how many records may be taken now; throttle partitions where there is no room for long.
+
+        A pause drops what the client has fetched ahead, so that handlers that are quick had better be waited for. Where
+        they are slow, partitions that have much in hand are throttled, so that the others get their turn.
+        """
+        shares = self._shares.values()
+        jobs, size = self._in_hand(), sum(share.bytes for share in shares)
+        part = _IN_HAND // max(1, len(shares))
+        if size < _BYTES_IN_HAND:
+            roomy = jobs <= _IN_HAND // 2
+            empty = {place for place in self._throttled if roomy or self._shares[place].jobs <= part // 2}
+            self._intake.release(empty)
+            self._throttled -= empty
+            if jobs <= _IN_HAND - _BATCH:
+                self._full_since = None
+                return _BATCH
+        now = time.monotonic()
+        if self._full_since is None:
+            self._full_since = now
+        if now - self._full_since < _FULL:
+            return 0
+        full = {share.place for share in shares if size >= _BYTES_IN_HAND or share.jobs >= part}
+        self._intake.throttle(full - self._throttled)
+        self._throttled |= full
+        return min(_BATCH, part)
+
+    def _finish(self, shares: Iterable[Share], deadline: float, *, polling: bool = False) -> None:
+        """Let handlers end that are at work, and see to what they lead to; begin with none.
+
+        `polling` keeps this process in its group meanwhile; it must not be within a poll.
+        """
+        shares = list(shares)
+        for share in shares:
+            self._lanes.close(share)
+        if polling:
+            self._intake.throttle(self._shares)
+        while True:
+            at_work = [share for share in shares if share.running and not share.dead]
+            self._conclude()
+            if not at_work or time.monotonic() > deadline:
+                break
+            self._pool.wait(_BUSY)
+            if polling:
+                self._intake.take(1, 0.0)
+        self._settle()

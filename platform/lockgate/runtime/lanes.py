@@ -1,0 +1,113 @@
+"""Which record may be handled next, where several are handled at once. No client, no thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from lockgate.records import Envelope
+from lockgate.runtime.decoding import Entry
+from lockgate.runtime.encoding import Encoded
+from lockgate.runtime.offsets import Place
+
+__all__ = ["Job", "Lanes", "Share"]
+
+
+class Share:
+    """Stand for one partition from its assignment until it goes, or is read again: what is in hand of it."""
+
+    __slots__ = ("bytes", "closed", "dead", "jobs", "place", "running")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.jobs = 0
+        """Records that were taken and have no outcome yet."""
+        self.bytes = 0
+        """The size of their values."""
+        self.running = 0
+        """Handlers at work."""
+        self.closed = False
+        """Whether no handler is to begin any more."""
+        self.dead = False
+        """Whether the outcome of a handler that is at work counts for nothing any more."""
+
+
+class Job:
+    """Hold one record on its way through its handler."""
+
+    __slots__ = ("entry", "envelope", "error", "event", "events", "lane", "message", "share", "size", "stage")
+
+    def __init__(
+        self, message: Any, envelope: Envelope | None, event: Any, entry: Entry, share: Share, lane: Hashable
+    ) -> None:
+        self.message = message
+        self.envelope = envelope
+        self.event = event
+        self.entry = entry
+        self.share = share
+        self.lane = lane
+        """Records of one lane are handled one after the other; None: whenever there is a slot."""
+        self.size = len(message.value() or b"")
+        self.events: Sequence[Encoded] = ()
+        """What is to be published."""
+        self.error: BaseException | None = None
+        self.stage = "handle"
+        """Where the error was raised: `handle` or `publish`."""
+
+
+class Lanes:
+    """Hand out records: those of one lane in order, one at a time; lanes in turn. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Job] = deque()
+        self._behind: dict[Hashable, deque[Job]] = {}  # by lane: a lane that is in here has one ready or running
+        self.lock = threading.Lock()
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Take records in, those of a lane in order."""
+        with self.lock:
+            for job in jobs:
+                if job.lane is None:
+                    self._ready.append(job)
+                    continue
+                behind = self._behind.get(job.lane)
+                if behind is None:
+                    self._behind[job.lane] = deque()
+                    self._ready.append(job)
+                else:
+                    behind.append(job)
+
+    def take(self) -> Job | None:
+        """Return a record whose turn it is, or None; call `done` when its handler has ended."""
+        with self.lock:
+            while self._ready:
+                job = self._ready.popleft()
+                if not job.share.closed:
+                    job.share.running += 1
+                    return job
+                self._advance(job)
+            return None
+
+    def done(self, job: Job) -> None:
+        """Let the next of a lane have its turn, behind all lanes that wait for theirs."""
+        with self.lock:
+            job.share.running -= 1
+            self._advance(job)
+
+    def close(self, share: Share) -> None:
+        """Let no handler begin with a partition's records any more; what is at work goes on."""
+        with self.lock:
+            share.closed = True
+
+    def _advance(self, job: Job) -> None:
+        if job.lane is None:
+            return
+        behind = self._behind[job.lane]
+        while behind and behind[0].share.closed:
+            behind.popleft()
+        if behind:
+            self._ready.append(behind.popleft())
+        else:
+            del self._behind[job.lane]

@@ -1,0 +1,169 @@
+"""One workload on the client library's own mock cluster: no JVM, and brokers that misbehave at will."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+
+from lockgate import RegistryUnavailable, Service
+from lockgate.avro.codec import Encoder
+from lockgate.connection import Settings
+from lockgate.contracts.model import Contracts, Domain, EventType, Location, Owner, TopicSpec, Workload
+from lockgate.contracts.model import Service as DeclaredService
+from lockgate.records import frame
+from lockgate.registry import RegisteredSchema
+from lockgate.runtime.assembly import assemble
+from lockgate.runtime.clients import connect_consumer, connect_producer
+from lockgate.runtime.dispatch import dispatch_table
+from lockgate.runtime.patience import Patience
+from lockgate.runtime.signals import Stop
+
+HERE = Location("service.yaml", 1)
+OWNER = Owner("Team", "@team")
+SCHEMA = {
+    "type": "record",
+    "name": "Made",
+    "namespace": "items",
+    "fields": [{"name": "id", "type": "string"}],
+}
+SENT = SCHEMA | {"name": "Sent", "namespace": "mail"}
+LETTERS = "items.dlq.work"
+NOTHING = -1001
+"""What the client says where nothing was committed."""
+
+
+class FakeRegistry:
+    """Knows one schema; away as often as it is told to be."""
+
+    def __init__(self) -> None:
+        self.away = 0
+
+    def schema(self, schema_id: int) -> Mapping[str, Any] | None:
+        if self.away:
+            self.away -= 1
+            raise RegistryUnavailable("away")
+        return SCHEMA if schema_id == 1 else None
+
+    def subjects_of(self, schema_id: int) -> frozenset[str]:
+        return frozenset({"items-items.Made"} if schema_id == 1 else ())
+
+    def find(self, subject: str, schema: Mapping[str, Any]) -> RegisteredSchema | None:
+        return RegisteredSchema(subject, 1, 2, schema)
+
+
+class Flaky:
+    """A real producer, but the brokers' first answers are failures."""
+
+    def __init__(self, producer: Producer, failures: list[int]) -> None:
+        self._producer = producer
+        self._failures = failures
+
+    def produce(self, topic: str, value: Any, key: Any, partition: int, *, on_delivery: Any, headers: Any) -> None:
+        failing = bool(self._failures) and self._failures[0] > 0
+        if failing:
+            self._failures[0] -= 1
+
+        def done(error: KafkaError | None, message: Any) -> None:
+            on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT) if failing else error, message)
+
+        self._producer.produce(topic, value, key, partition, on_delivery=done, headers=headers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def __len__(self) -> int:
+        return len(self._producer)
+
+
+class Lab:
+    """One workload on a mock cluster."""
+
+    def __init__(self, bootstrap: str, group: str) -> None:
+        def domain(name: str, schema: dict[str, Any]) -> Domain:
+            kind = EventType(f"{name}.{schema['name']}", schema, HERE)
+            return Domain(name, OWNER, TopicSpec(name, 4, 1, -1), "id", "FULL", (kind,), (), (), HERE)
+
+        self.settings = Settings(bootstrap)
+        self._domains = (domain("items", SCHEMA), domain("mail", SENT))
+        self.workload = Workload(group, "service", ("items.Made",), ("mail.Sent",), (), HERE)
+        self.stop = Stop(3600)
+        self.service = Service("service")
+        self.registry = FakeRegistry()
+        self.failures = [0]
+        self._raw = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+
+    def put(self, *items: str, partition: int = 0) -> None:
+        for item in items:
+            value = b"" if item == "poison" else frame(1, Encoder(SCHEMA).encode({"id": item}))
+            self._raw.produce("items", value, item.encode(), partition)
+        assert self._raw.flush(10) == 0
+
+    def declare(self, **fields: Any) -> None:
+        """Change what the workload's contract says."""
+        self.workload = attrs.evolve(self.workload, **fields)
+
+    def run(self, topics: Sequence[str] = ("items",)) -> None:
+        """Run the workload until the stop."""
+        registry: Any = self.registry
+        declared = DeclaredService("service", "service", OWNER, (self.workload,), HERE)
+        contracts = Contracts(Path(), self._domains, (declared,))
+
+        def connect() -> Any:
+            return Flaky(connect_producer(self.settings, self.workload.name, lambda _: None), self.failures)
+
+        assemble(
+            contracts,
+            self.workload,
+            dispatch_table(contracts, self.workload, self.service),
+            registry=registry,
+            consumer=lambda on_commit: connect_consumer(self.settings, self.workload.name, lambda _: None, on_commit),
+            producer=connect,
+            patience=Patience(),
+            stop=self.stop,
+            journal=None,
+        ).loop.run(topics)
+
+    def stop_when(self, happened: Callable[[], bool]) -> None:
+        """Request the stop from outside, once something has happened."""
+
+        def watch() -> None:
+            while not happened() and not self.stop.requested:
+                time.sleep(0.05)
+            self.stop.request()
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    def committed(self, partition: int = 0) -> int:
+        consumer = Consumer({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": self.workload.name})
+        (found,) = consumer.committed([TopicPartition("items", partition)], 10)
+        consumer.close()
+        return found.offset
+
+    def read(self, topic: str) -> list[Any]:
+        consumer = Consumer(
+            {"bootstrap.servers": self.settings.bootstrap_servers, "group.id": "none", "enable.partition.eof": True}
+        )
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(4)])
+        found, ended = [], 0
+        while ended < 4:
+            for message in consumer.consume(100, 0.1):
+                ended += message.error() is not None
+                found += [message] if message.error() is None else []
+        consumer.close()
+        return found
+
+
+@contextmanager
+def running_lab() -> Iterator[Lab]:
+    """Start a mock cluster with one broker, and end it."""
+    anchor = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 1, "log_level": 0})
+    brokers = anchor.list_topics(timeout=10).brokers.values()
+    yield Lab(",".join(f"{broker.host}:{broker.port}" for broker in brokers), "work")
+    anchor.flush(0)
