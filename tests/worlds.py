@@ -27,7 +27,6 @@ from lockgate.contracts.model import Contracts
 from lockgate.governance.codegen import generate
 from lockgate.local.stack import Stack
 from lockgate.provisioning.apply import apply
-from lockgate.provisioning.plan import make_plan
 from lockgate.records import Coordinates, Headers
 from lockgate.registry import Registry
 
@@ -83,8 +82,7 @@ class SharedStack:
         contracts = load(root)
         admin = self.settings("admin")
         credentials = credentials_directory(root, self.environ)
-        plan = make_plan(contracts, admin, credentials)
-        apply(plan, contracts, admin, credentials, progress=quiet)
+        apply(contracts, admin, credentials, progress=quiet)
         return contracts
 
     def lockgate(

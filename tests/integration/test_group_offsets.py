@@ -66,7 +66,7 @@ def test_a_group_begins_where_its_contract_says_also_after_an_interruption(
     with monkeypatch.context() as patch:
         patch.setattr(Cluster, "create_acls", fail)  # by then topics are under way
         with pytest.raises(KeyboardInterrupt):
-            apply(plan, contracts, admin, folder_of(world), progress=quiet)
+            apply(contracts, admin, folder_of(world), progress=quiet)
     world.stack.apply(world.root)
 
     assert world.committed(early, world.source_topic) == {0: 0, 1: 0}

@@ -36,7 +36,7 @@ from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts
 from lockgate.errors import ClusterDenied, PlanRefused, RegistryDenied, SettingsError
 from lockgate.local.tools import command
-from lockgate.provisioning.apply import apply
+from lockgate.provisioning.apply import apply, make_changes
 from lockgate.provisioning.changes import Change, CreateTopic, SetPassword
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder
@@ -67,7 +67,9 @@ def plan_of(world: World, contracts: Contracts | None = None) -> Plan:
 
 def apply_to(world: World, plan: Plan, contracts: Contracts | None = None) -> list[str]:
     lines: list[str] = []
-    apply(plan, contracts or load(world.root), world.stack.settings("admin"), folder_of(world), progress=lines.append)
+    make_changes(
+        plan, contracts or load(world.root), world.stack.settings("admin"), folder_of(world), progress=lines.append
+    )
     return lines
 
 
@@ -481,10 +483,10 @@ class TestInterruption:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            apply(make_plan(contracts, admin, folder), contracts, admin, folder, progress=interrupt)
+            apply(contracts, admin, folder, progress=interrupt)
         plan = make_plan(contracts, admin, folder)
         assert not plan.refusals
-        apply(plan, contracts, admin, folder, progress=quiet)
+        apply(contracts, admin, folder, progress=quiet)
         assert make_plan(contracts, admin, folder).is_empty
 
     @pytest.mark.parametrize("part", [0.1, 0.35, 0.5, 0.7])
@@ -497,8 +499,8 @@ class TestInterruption:
         some: tuple[Change, ...] = whole.changes[: int(part * len(whole.changes))]
         # the rest is missing, so the rights cannot work, and that is said
         with pytest.raises((ClusterDenied, SettingsError), match=r"does not work yet|holds no password"):
-            apply(attrs.evolve(whole, changes=some), contracts, admin, folder, progress=quiet, timeout=1)
-        apply(make_plan(contracts, admin, folder), contracts, admin, folder, progress=quiet)
+            make_changes(attrs.evolve(whole, changes=some), contracts, admin, folder, progress=quiet, timeout=1)
+        apply(contracts, admin, folder, progress=quiet)
         assert make_plan(contracts, admin, folder).is_empty
 
 
@@ -558,7 +560,7 @@ class TestDenied:
             settings, registry_username=reader.registry_username, registry_password=reader.registry_password
         )
         with pytest.raises(RegistryDenied, match="403"):
-            apply(make_plan(contracts, weak, folder), contracts, weak, folder, progress=quiet)
+            apply(contracts, weak, folder, progress=quiet)
         assert not [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(name)]
         assert not list(folder.glob(f"{name}*"))
 

@@ -33,7 +33,6 @@ def stack_of(project: Project) -> Stack:
 def start(project: Project, progress: Callable[[str], None]) -> Stack:
     """Start a project's stack and apply its contracts; return when all of it answers."""
     from lockgate.provisioning.apply import apply
-    from lockgate.provisioning.plan import make_plan
 
     contracts = project.contracts  # mistakes in the contracts show before anything is started
     stack = stack_of(project)
@@ -41,8 +40,7 @@ def start(project: Project, progress: Callable[[str], None]) -> Stack:
         stack.up(progress, fetched)
     settings = settings_for("admin", project.root)
     credentials = credentials_directory(project.root)
-    plan = make_plan(contracts, settings, credentials)
-    apply(plan, contracts, settings, credentials, progress=progress)
+    apply(contracts, settings, credentials, progress=progress)
     return stack
 
 

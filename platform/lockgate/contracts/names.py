@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "APPLIED_TOPIC",
+    "APPLY_GROUP",
     "MAX_NAME_LENGTH",
     "MAX_PRINCIPAL_LENGTH",
     "MAX_SUBJECT_LENGTH",
@@ -26,6 +28,12 @@ MAX_PRINCIPAL_LENGTH = 200
 
 MAX_SUBJECT_LENGTH = 512
 """The registry's limit (a column of its database)."""
+
+APPLIED_TOPIC = "lockgate.ledger"
+"""The topic that holds what was last applied. `ledger` is a part that no other name may have."""
+
+APPLY_GROUP = "lockgate~apply"
+"""The group whose one assignment is the right to apply; `~` occurs in no workload's name."""
 
 RESERVED_PARTS = frozenset({"retry", "dlq", "ledger", "parked"})
 """What no part (between dots) of a topic's or a workload's name may be, because derived names have it."""

@@ -23,7 +23,6 @@ from lockgate.local.readiness import (
     wait_until,
 )
 from lockgate.provisioning.apply import apply
-from lockgate.provisioning.plan import make_plan
 
 __all__ = ["hand_out", "prepare", "provision"]
 
@@ -71,8 +70,7 @@ def provision(root: Path, state: Path, host_state: str, progress: Callable[[str]
     write_credentials(home / "credentials", identities, ",".join(servers), url)
     contracts = load(root)
     settings = settings_for("admin", root, {"LOCKGATE_HOME": str(home)})
-    plan = make_plan(contracts, settings, home / "credentials")
-    apply(plan, contracts, settings, home / "credentials", progress=progress)
+    apply(contracts, settings, home / "credentials", progress=progress)
 
     workloads = [workload.name for service in contracts.services for workload in service.workloads]
     hand_out(state, home / "credentials", workloads, identities.ca_file, outside)

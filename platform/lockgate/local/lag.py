@@ -10,6 +10,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from lockgate.committed import Committed, Place
+from lockgate.contracts.names import APPLY_GROUP
 from lockgate.errors import ClusterUnavailable
 
 __all__ = ["GroupStatus", "group_statuses"]
@@ -39,7 +40,8 @@ def group_statuses(
     `config` is what `client` was made with. Raise ClusterUnavailable where nobody answers.
     """
     try:
-        names = sorted(group.group_id for group in client.list_consumer_groups(request_timeout=_SECONDS).result().valid)
+        listed = client.list_consumer_groups(request_timeout=_SECONDS).result().valid
+        names = sorted(group.group_id for group in listed if group.group_id != APPLY_GROUP)  # a lock, and reads nothing
         if not names:
             return ()
         described = {

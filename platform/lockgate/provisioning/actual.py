@@ -9,12 +9,15 @@ from typing import Any
 import attrs
 
 from lockgate.contracts.derive import Subject
+from lockgate.contracts.names import APPLIED_TOPIC
 from lockgate.errors import ClusterDenied, LockgateError
+from lockgate.provisioning.applied import Applied
 from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.cluster import Broker, Cluster, TopicConfig, brokers_in
 from lockgate.provisioning.credentials import CredentialsFile, CredentialsFolder
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.groups import ActualGroup
+from lockgate.provisioning.ledger import read_ledger
 from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.wire import BrokerConnection
 from lockgate.registry import RegisteredSchema, Registry
@@ -70,6 +73,8 @@ class Actual:
     registry_reader_missing: bool = False
     groups: Mapping[str, ActualGroup] = attrs.field(factory=dict)
     """Those of the contracts whose topic is there."""
+    applied: Applied = attrs.field(factory=Applied)
+    """What was last applied."""
 
 
 def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder, desired: Desired) -> Actual:
@@ -82,6 +87,7 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
         subjects = {name: pool.submit(_subject, registry, subject) for name, subject in desired.subjects.items()}
         metadata = cluster.settled_metadata()
         cluster.require("DESCRIBE")
+        applied = pool.submit(read_ledger, cluster.settings) if APPLIED_TOPIC in metadata.topics else None
         users_answer, acls_answer = cluster.describe_users(), cluster.describe_acls()
         brokers = brokers_in(metadata)
         configs = cluster.describe_configs(name for name in desired.topics if name in metadata.topics)
@@ -102,6 +108,7 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
             credentials={name: future.result() for name, future in files.items()},
             registry_reader_missing=folder.registry_reader_missing,
             groups=_groups(GroupOffsets(cluster), desired, metadata.topics),
+            applied=applied.result() if applied is not None else Applied(),
         )
 
 

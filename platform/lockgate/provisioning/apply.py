@@ -1,4 +1,4 @@
-"""Apply a plan: make the changes, then wait until they work."""
+"""Apply: plan under the lock, make the changes, wait until they work, and record them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from lockgate.connection import Settings
 from lockgate.contracts.model import Contracts
+from lockgate.errors import PlanRefused
+from lockgate.provisioning.applied import recorded, right_key
 from lockgate.provisioning.changes import (
     AddPartitions,
     AlterConfig,
@@ -18,6 +20,7 @@ from lockgate.provisioning.changes import (
     CreateTopic,
     CreateUser,
     RegisterSchema,
+    RevokeAcl,
     SetLevel,
     SetPassword,
     StartGroup,
@@ -25,14 +28,17 @@ from lockgate.provisioning.changes import (
 )
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder, new_password
-from lockgate.provisioning.desired import desired_state
+from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.groups import set_starts
+from lockgate.provisioning.ledger import ensure_ledger, read_ledger, write_ledger
+from lockgate.provisioning.lock import ApplyLock
 from lockgate.provisioning.offsets import GroupOffsets
-from lockgate.provisioning.plan import Plan
+from lockgate.provisioning.plan import Plan, make_plan
+from lockgate.provisioning.planfile import SavedPlan
 from lockgate.provisioning.readiness import wait_until_ready
 from lockgate.registry import Registry
 
-__all__ = ["apply"]
+__all__ = ["apply", "make_changes"]
 
 _C = TypeVar("_C", bound=Change)
 
@@ -40,37 +46,99 @@ _REGISTRY_THREADS = 4
 
 
 def apply(
+    contracts: Contracts,
+    settings: Settings,
+    credentials: Path,
+    *,
+    progress: Callable[[str], None],
+    saved: SavedPlan | None = None,
+    allow_delete: bool = False,
+    timeout: float = 30.0,
+) -> Plan:
+    """Bring cluster, registry and credentials to what the contracts ask, one apply at a time; return what was planned.
+
+    The plan is made when every other apply is done. With `saved`, it must be that plan, or what an interrupted run left
+    of it. Without `allow_delete` nothing is deleted. `progress` gets one line a step, without a secret. Each change is
+    made so that an interrupted run is finished by the next one. Raise PlanRefused before anything is touched, and
+    ClusterError or RegistryError (and what is below them) where a change fails or does not work within `timeout`
+    seconds.
+    """
+    with Cluster(settings) as cluster:
+        cluster.settled_metadata()
+        cluster.require("DESCRIBE")
+        ensure_ledger(cluster)
+    with ApplyLock(settings, progress) as lock:
+        plan = make_plan(contracts, settings, credentials)
+        if saved is not None:
+            saved.check(plan)
+            if plan.deletions and not allow_delete:
+                raise PlanRefused(
+                    f"the plan deletes {_count(len(plan.deletions), 'thing')}, so nothing was touched",
+                    next_step="apply it with --allow-delete, or save another plan",
+                )
+        make_changes(
+            plan,
+            contracts,
+            settings,
+            credentials,
+            progress=progress,
+            allow_delete=allow_delete,
+            timeout=timeout,
+            still_held=lock.check,
+        )
+    return plan
+
+
+def make_changes(
     plan: Plan,
     contracts: Contracts,
     settings: Settings,
     credentials: Path,
     *,
     progress: Callable[[str], None],
+    allow_delete: bool = False,
     timeout: float = 30.0,
+    still_held: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make a plan's changes and return when they work at every broker; nothing is ever deleted.
+    """Make a plan's changes, wait until they work at every broker, and record them; see `apply`, which holds the lock.
 
-    `progress` gets one line a step, without a secret. Each change is made so that an interrupted run is finished by the
-    next one. Raise PlanRefused before anything is touched, and ClusterError or RegistryError (and what is below them)
-    where a change fails or does not work within `timeout` seconds.
+    `still_held` raises where the lock was lost; it is asked before each step.
     """
-    plan.raise_if_refused()
+    plan.raise_if_refused(deletions=allow_delete)
     folder = CredentialsFolder(credentials, settings)
+    desired = desired_state(contracts, settings)
     with Cluster(settings) as cluster:
         cluster.settled_metadata()
         cluster.require("DESCRIBE", *(["ALTER"] if plan.changes else []))
         _require_registration(plan, settings)
+        ensure_ledger(cluster)
+        applied = read_ledger(settings)
+        still_held()
+        write_ledger(settings, applied.announced(change.acl for change in _of(plan, CreateAcl)))
         with ThreadPoolExecutor(1, thread_name_prefix="lockgate-registry") as beside:
             # the registry's part goes on beside the brokers'; leaving the block waits for both, errors included
             subjects = beside.submit(_registry_part, plan, settings)
-            _cluster_part(plan, cluster, folder, progress)
+            _cluster_part(plan, cluster, folder, progress, still_held)
             for line in subjects.result():
                 progress(line)
-        ready = wait_until_ready(cluster, folder, desired_state(contracts, settings), timeout=timeout)
+        deletions = plan.deletions if allow_delete else ()
+        _delete(deletions, cluster, progress, still_held)
+        ready = wait_until_ready(cluster, folder, desired, timeout=timeout)
+        still_held()
+        _record(settings, desired, deletions, cluster)
     progress(
         f"{ready.rights} rights work for {ready.principals} principals on {_count(ready.brokers, 'broker')} "
         f"({ready.seconds:.1f} s)"
     )
+
+
+def _record(settings: Settings, desired: Desired, deletions: Sequence[Change], cluster: Cluster) -> None:
+    """Write down what is now, for the next plan; entries that did not change are not written again."""
+    applied = read_ledger(settings)
+    there = cluster.bindings_in(cluster.result(cluster.describe_acls(), "a request for its access control lists"))
+    entries = applied.kept(recorded(desired), there)
+    gone = {right_key(change.binding) for change in deletions if isinstance(change, RevokeAcl)} - set(entries)
+    write_ledger(settings, applied.differences(entries) | dict.fromkeys(gone & set(applied.entries)))
 
 
 def _require_registration(plan: Plan, settings: Settings) -> None:
@@ -83,15 +151,25 @@ def _require_registration(plan: Plan, settings: Settings) -> None:
             return
 
 
-def _cluster_part(plan: Plan, cluster: Cluster, folder: CredentialsFolder, progress: Callable[[str], None]) -> None:
+def _cluster_part(
+    plan: Plan,
+    cluster: Cluster,
+    folder: CredentialsFolder,
+    progress: Callable[[str], None],
+    still_held: Callable[[], None],
+) -> None:
     creations = _of(plan, CreateTopic)
     growths = _of(plan, AddPartitions)
     alterations = _of(plan, AlterConfig)
     acls = _of(plan, CreateAcl)
+    values: dict[str, dict[str, str]] = {}
+    for change in alterations:  # one topic may have several, each for its own cause
+        values.setdefault(change.name, {}).update({d.key: d.after for d in change.differences})
     starts, offsets = _of(plan, StartGroup), GroupOffsets(cluster)
     # before anything that tells a group from a new one is made: an interrupted run must not make it begin elsewhere
     begun = set_starts(offsets, starts, early=True)
     passwords = _write_credentials(plan, folder)
+    still_held()
     # all requests are under way together: none needs another's result, not even an ACL its topic or user
     steps: list[tuple[dict[str, Any], str, str, str]] = [
         (cluster.create_topics([c.topic for c in creations]), "topic", "created", "to create topic"),
@@ -102,7 +180,7 @@ def _cluster_part(plan: Plan, cluster: Cluster, folder: CredentialsFolder, progr
             "to add partitions to topic",
         ),
         (
-            cluster.set_configs({c.name: {d.key: d.after for d in c.differences} for c in alterations}),
+            cluster.set_configs(values),
             "topic",
             "reconfigured",
             "to configure topic",
@@ -120,6 +198,16 @@ def _cluster_part(plan: Plan, cluster: Cluster, folder: CredentialsFolder, progr
     rewritten = _of(plan, WriteCredentials)
     if rewritten:
         progress(f"{_count(len(rewritten), 'principal')} given new credentials files")
+
+
+def _delete(
+    deletions: Sequence[Change], cluster: Cluster, progress: Callable[[str], None], still_held: Callable[[], None]
+) -> None:
+    still_held()
+    revoked = cluster.delete_acls(change.binding for change in deletions if isinstance(change, RevokeAcl))
+    if revoked:
+        cluster.results(revoked, "to take away")
+        progress(f"{_count(len(revoked), 'right')} taken away")
 
 
 def _write_credentials(plan: Plan, folder: CredentialsFolder) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Change:
     """Describe one thing that `apply` does. It holds no secret, and can be compared, printed and sorted."""
 
     kind: ClassVar[Kind]
-    cause: Cause = attrs.field(default="files", kw_only=True)
+    cause: Cause = attrs.field(default="files", kw_only=True, eq=False)  # why, not what
 
     @property
     def action(self) -> Action:

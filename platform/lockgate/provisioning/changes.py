@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockgate.provisioning.change import Change
 from lockgate.provisioning.groups import StartGroup
-from lockgate.provisioning.principals import CreateAcl, CreateUser, SetPassword, WriteCredentials
+from lockgate.provisioning.principals import CreateAcl, CreateUser, RevokeAcl, SetPassword, WriteCredentials
 from lockgate.provisioning.subjects import RegisterSchema, SetLevel
 from lockgate.provisioning.topics import AddPartitions, AlterConfig, ConfigDifference, CreateTopic
 
@@ -17,6 +17,7 @@ __all__ = [
     "CreateTopic",
     "CreateUser",
     "RegisterSchema",
+    "RevokeAcl",
     "SetLevel",
     "SetPassword",
     "StartGroup",

@@ -98,6 +98,7 @@ class Cluster:
     """
 
     def __init__(self, settings: Settings, *, timeout: float = 30.0) -> None:
+        self.settings = settings
         self.servers = settings.bootstrap_servers
         self._username = settings.username or "this client"
         self._timeout = timeout
@@ -146,6 +147,11 @@ class Cluster:
             if all(map(_reachable, brokers_in(metadata))) or time.monotonic() >= deadline:
                 return metadata
             time.sleep(0.5)
+
+    def identity(self) -> str:
+        """Return the cluster's id, which no other cluster has."""
+        answer = self.result(self._client.describe_cluster(), "a request for its id")
+        return str(answer.cluster_id)
 
     def brokers(self) -> tuple[Broker, ...]:
         """Return the brokers that are alive."""
@@ -334,3 +340,22 @@ class Cluster:
             return {}
         futures = self._client.create_acls(bindings)
         return {f"{b.principal} {AclOperation(b.operation).name} {b.name}": future for b, future in futures.items()}
+
+    def delete_acls(self, bindings: Iterable[Binding]) -> dict[str, Future[Any]]:
+        """Take rights away; one that is not there is no mistake."""
+        filters = {
+            AclBindingFilter(
+                ResourceType[b.resource],
+                b.name,
+                ResourcePatternType[b.pattern],
+                b.principal,
+                b.host,
+                AclOperation[b.operation],
+                AclPermissionType[b.permission],
+            ): str(b)
+            for b in bindings
+        }
+        if not filters:
+            return {}
+        futures = self._client.delete_acls(list(filters))
+        return {filters[key]: future for key, future in futures.items()}

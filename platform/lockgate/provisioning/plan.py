@@ -13,8 +13,10 @@ from lockgate.avro import compatibility
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Subject, Topic
 from lockgate.contracts.model import Contracts
+from lockgate.contracts.names import APPLIED_TOPIC
 from lockgate.errors import PlanRefused
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic, read_actual
+from lockgate.provisioning.applied import Applied, digest, recorded
 from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.changes import (
     AddPartitions,
@@ -25,6 +27,7 @@ from lockgate.provisioning.changes import (
     CreateTopic,
     CreateUser,
     RegisterSchema,
+    RevokeAcl,
     SetLevel,
     SetPassword,
     WriteCredentials,
@@ -32,6 +35,7 @@ from lockgate.provisioning.changes import (
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import REGISTRY_READER, CredentialsFolder
 from lockgate.provisioning.desired import Desired, desired_state
+from lockgate.provisioning.drift import with_causes
 from lockgate.provisioning.groups import group_starts
 from lockgate.provisioning.rehearsal import rehearse
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
@@ -51,6 +55,12 @@ class Plan:
     """Rights on things in the contracts that no contract gives or takes; reported, never changed."""
     unmanaged: tuple[Unmanaged, ...] = ()
     """What is in no contract; left alone."""
+    cluster: str = ""
+    """The cluster's id."""
+    registry: str = ""
+    """The registry's address."""
+    asked: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Fingerprints of what the contracts ask for, by `kind/name`."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,6 +74,8 @@ class Plan:
         return {
             "create": actions["create"],
             "change": actions["change"],
+            "delete": actions["delete"],
+            "drift": sum(change.cause in ("drift", "both") for change in self.changes),
             "refused": len(self.refusals),
             "beyond": len(self.beyond),
             "unmanaged": len(self.unmanaged),
@@ -72,6 +84,7 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """Return the plan in the shape that docs/plan.md describes."""
         return {
+            "cluster": self.cluster,
             "changes": [change.as_json() for change in self.changes],
             "refusals": [attrs.asdict(refusal) for refusal in self.refusals],
             "beyond": [attrs.asdict(entry) for entry in self.beyond],
@@ -79,14 +92,20 @@ class Plan:
             "counts": dict(self.counts),
         }
 
-    def raise_if_refused(self) -> None:
-        """Raise PlanRefused with every refusal, where there is one."""
-        if not self.refusals:
+    @property
+    def deletions(self) -> tuple[Change, ...]:
+        """Return the changes that take something away: made only where that is allowed."""
+        return tuple(change for change in self.changes if change.action == "delete")
+
+    def raise_if_refused(self, *, deletions: bool) -> None:
+        """Raise PlanRefused with every refusal, where there is one; those of deletions count only with `deletions`."""
+        refusals = [refusal for refusal in self.refusals if deletions or refusal.action == "apply"]
+        if not refusals:
             return
-        noun = "change cannot" if len(self.refusals) == 1 else "changes cannot"
-        listing = "\n".join(f"  {r.kind} {r.name}: {r.reason} ({r.next_step})" for r in self.refusals)
+        noun = "change cannot" if len(refusals) == 1 else "changes cannot"
+        listing = "\n".join(f"  {r.kind} {r.name}: {r.reason} ({r.next_step})" for r in refusals)
         raise PlanRefused(
-            f"{len(self.refusals)} {noun} be applied, so nothing was touched:\n{listing}",
+            f"{len(refusals)} {noun} be applied, so nothing was touched:\n{listing}",
             next_step="solve these, then run `lockgate plan` again",
         )
 
@@ -100,7 +119,13 @@ def make_plan(contracts: Contracts, settings: Settings, credentials: Path) -> Pl
     desired = desired_state(contracts, settings)
     with Cluster(settings) as cluster, Registry(settings) as registry:
         plan = difference(desired, read_actual(cluster, registry, CredentialsFolder(credentials, settings), desired))
-        return attrs.evolve(plan, refusals=tuple(sorted((*plan.refusals, *rehearse(plan.changes, cluster)))))
+        return attrs.evolve(
+            plan,
+            refusals=tuple(sorted((*plan.refusals, *rehearse(plan.changes, cluster)))),
+            cluster=cluster.identity(),
+            registry=registry.url,
+            asked={key: digest(state) for key, state in recorded(desired).items()},
+        )
 
 
 def difference(desired: Desired, actual: Actual) -> Plan:
@@ -116,7 +141,7 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         *_unmanaged(desired, actual),
     ]
     return Plan(
-        changes=tuple(entry for entry in found if isinstance(entry, Change)),
+        changes=tuple(with_causes((entry for entry in found if isinstance(entry, Change)), actual.applied)),
         refusals=tuple(sorted(entry for entry in found if isinstance(entry, Refusal))),
         beyond=tuple(sorted(entry for entry in found if isinstance(entry, Beyond))),
         unmanaged=tuple(sorted(entry for entry in found if isinstance(entry, Unmanaged))),
@@ -239,7 +264,7 @@ def _groups(desired: Desired, actual: Actual) -> Iterator[Change]:
     return group_starts(desired.groups.values(), desired.topics, partitions, actual.groups)
 
 
-def _foreign(desired: Desired, actual: Actual) -> Iterator[Beyond | Unmanaged]:
+def _foreign(desired: Desired, actual: Actual) -> Iterator[Change | Beyond | Unmanaged]:
     """Sort bindings that no contract asks for into those that concern the contracts and those that do not."""
     wanted = {Binding.of(acl) for acl in desired.acls}
     resources = {(acl.resource, acl.name) for acl in desired.acls}
@@ -250,6 +275,10 @@ def _foreign(desired: Desired, actual: Actual) -> Iterator[Beyond | Unmanaged]:
                 yield Beyond("DENY", str(binding), "it takes away what a contract grants")
                 continue
         elif principal in desired.users:
+            if binding in actual.applied.granted and _is_ours(binding, desired, actual.applied):
+                # Lockgate granted it, and the contracts of both sides have taken it back since
+                yield RevokeAcl(binding, str(desired.users[principal].location))
+                continue
             yield Beyond("ALLOW", str(binding), f"no contract grants {principal} this")
             continue
         elif binding.covers_any(resources):
@@ -258,8 +287,20 @@ def _foreign(desired: Desired, actual: Actual) -> Iterator[Beyond | Unmanaged]:
         yield Unmanaged("acl", str(binding))
 
 
+def _is_ours(binding: Binding, desired: Desired, applied: Applied) -> bool:
+    """Return whether a right that Lockgate granted was granted by these contracts, and not by others on the cluster."""
+    if binding.resource != "TOPIC" or binding.name in desired.topics:
+        return True
+    topic = applied.of("topic", binding.name)
+    # a topic that they no longer ask for, but whose domain and workload are still theirs
+    domains = {there.domain for there in desired.topics.values()}
+    return topic is not None and topic["domain"] in domains and topic["workload"] in desired.users
+
+
 def _unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:
     for name, topic in actual.topics.items():
+        if name == APPLIED_TOPIC:
+            continue
         if name not in desired.topics:
             yield Unmanaged("topic", name, f"{topic.partitions} partitions")
         elif topic.config is not None:

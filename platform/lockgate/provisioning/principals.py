@@ -7,9 +7,10 @@ from typing import ClassVar
 import attrs
 
 from lockgate.contracts.derive import Acl, Principal
+from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.change import Action, Change, Kind, Risk, State
 
-__all__ = ["CreateAcl", "CreateUser", "SetPassword", "WriteCredentials", "acl_text"]
+__all__ = ["CreateAcl", "CreateUser", "RevokeAcl", "SetPassword", "WriteCredentials", "acl_text"]
 
 
 @attrs.frozen
@@ -142,6 +143,46 @@ class CreateAcl(Change):
             "operation": acl.operation,
             "permission": "ALLOW",
         }
+
+
+@attrs.frozen
+class RevokeAcl(Change):
+    """Take a right away that Lockgate granted, and that the contracts no longer give."""
+
+    kind: ClassVar[Kind] = "acl"
+    binding: Binding
+    origin: str
+
+    @property
+    def action(self) -> Action:
+        """Return `delete`."""
+        return "delete"
+
+    @property
+    def name(self) -> str:
+        """Return principal, operation and resource in one phrase."""
+        return str(self.binding)
+
+    @property
+    def declared(self) -> str:
+        """Return where the principal is declared, or was retired."""
+        return self.origin
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Return nothing: the name says it all."""
+        return ()
+
+    @property
+    def before(self) -> State:
+        """Return the binding's fields."""
+        binding = self.binding
+        return attrs.asdict(binding) | {"principal": binding.principal.removeprefix("User:")}
+
+    @property
+    def risk(self) -> Risk:
+        """Return what happens to a process that still uses the right."""
+        return Risk("high", "a process that still uses it is refused from then on")
 
 
 def acl_text(acl: Acl) -> str:

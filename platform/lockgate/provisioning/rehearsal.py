@@ -19,7 +19,8 @@ def rehearse(changes: Iterable[Change], cluster: Cluster) -> Iterator[Refusal]:
 
     Nothing is changed. Raise ClusterError where they cannot be asked.
     """
-    creations, growths, alterations = [], {}, {}
+    creations, growths = [], {}
+    alterations: dict[str, dict[str, str]] = {}
     origins: dict[str, str] = {}
     for change in changes:
         origins[change.name] = change.declared
@@ -29,7 +30,8 @@ def rehearse(changes: Iterable[Change], cluster: Cluster) -> Iterator[Refusal]:
             case AddPartitions(topic):
                 growths[topic.name] = topic.partitions
             case AlterConfig(topic, differences):
-                alterations[topic.name] = {difference.key: difference.after for difference in differences}
+                values = alterations.setdefault(topic.name, {})
+                values.update({difference.key: difference.after for difference in differences})
     answers = [
         cluster.create_topics(creations, validate_only=True),
         cluster.create_partitions(growths, validate_only=True),

@@ -20,6 +20,8 @@ class Refusal:
     reason: str
     next_step: str
     declared: str = ""
+    action: Literal["apply", "delete"] = "apply"
+    """What is refused: a `delete` stands in the way of nothing else."""
 
 
 @attrs.frozen(order=True)

@@ -20,6 +20,7 @@ from lockgate.contracts.model import (
     Workload,
 )
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic
+from lockgate.provisioning.applied import Applied, recorded
 from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.changes import (
     AddPartitions,
@@ -28,6 +29,7 @@ from lockgate.provisioning.changes import (
     CreateTopic,
     CreateUser,
     RegisterSchema,
+    RevokeAcl,
     SetLevel,
     SetPassword,
     StartGroup,
@@ -131,6 +133,11 @@ def everything(wanted: Desired) -> Actual:
     )
 
 
+def recorded_everything(wanted: Desired) -> Actual:
+    """Return the state in which nothing is left to do, because it was applied and recorded."""
+    return attrs.evolve(everything(wanted), applied=Applied(recorded(wanted)))
+
+
 def applied(plan: Plan, actual: Actual) -> Actual:
     """Return the state that a cluster is in after a plan: a model of what `apply` does."""
     topics = dict(actual.topics)
@@ -155,6 +162,8 @@ def applied(plan: Plan, actual: Actual) -> Actual:
                 credentials[principal.name] = GOOD_FILE
             case CreateAcl(acl):
                 acls.add(Binding.of(acl))
+            case RevokeAcl(binding):
+                acls.discard(binding)
             case SetLevel(subject):
                 subjects[subject.name] = attrs.evolve(subjects[subject.name], level=subject.compatibility)
             case RegisterSchema(subject):

@@ -122,7 +122,7 @@ class TestTheWhole:
         wanted = desired()
         actual = attrs.evolve(nothing(wanted), users=frozenset({"admin", "stranger"}))
         document = json.loads(json.dumps(difference(wanted, actual).as_json()))
-        assert set(document) == {"changes", "refusals", "beyond", "unmanaged", "counts"}
+        assert set(document) == {"cluster", "changes", "refusals", "beyond", "unmanaged", "counts"}
         assert document["counts"]["create"] == len(document["changes"])
         assert document["unmanaged"] == [{"kind": "user", "name": "stranger", "note": ""}]
         topic = next(change for change in document["changes"] if change["name"] == "parcels")
@@ -144,7 +144,7 @@ class TestTheWhole:
             refusals=(Refusal("topic", "a", "too small", "grow it"), Refusal("user", "b", "taken", "rename it"))
         )
         with pytest.raises(PlanRefused) as caught:
-            plan.raise_if_refused()
+            plan.raise_if_refused(deletions=False)
         assert "2 changes cannot be applied, so nothing was touched" in caught.value.message
         assert "topic a: too small (grow it)" in caught.value.message
         assert "user b: taken (rename it)" in caught.value.message

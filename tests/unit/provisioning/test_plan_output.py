@@ -21,19 +21,17 @@ FULL = difference(WANTED, nothing(WANTED))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, name: str, planned: Plan, *arguments: str) -> Any:
-    applied: list[Plan] = []
-
-    def apply(plan: Plan, *_: object, progress: Any, **__: object) -> None:
-        plan.raise_if_refused()
-        applied.append(plan)
+    def apply(*_: object, progress: Any, allow_delete: bool, **__: object) -> Plan:
+        planned.raise_if_refused(deletions=allow_delete)
         progress("3 topics created")
+        return planned
 
     project = Project(Path("/project"))
     monkeypatch.setattr(Project, "root", Path("/project"))
     monkeypatch.setattr(Project, "contracts", contracts())
     monkeypatch.setattr(command, "settings_for", lambda *_: None)
     monkeypatch.setattr(command, "make_plan", lambda *_: planned)
-    monkeypatch.setattr(command, "apply_plan", apply)
+    monkeypatch.setattr(command, "apply_contracts", apply)
     return CliRunner().invoke(getattr(command, name), list(arguments), obj=project, standalone_mode=False)
 
 
