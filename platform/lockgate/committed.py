@@ -46,19 +46,22 @@ class Committed:
 
         `timeout` is in seconds, for each group; several are asked at a time. Raise KafkaException.
         """
-        names = list(groups)
-        for name in names:
-            if name not in self._consumers:
-                self._consumers[name] = self._connect(name)
+        return self.each(dict.fromkeys(groups, places), timeout=timeout)
+
+    def each(self, wanted: Mapping[str, Collection[Place]], *, timeout: float = 15.0) -> dict[str, dict[Place, int]]:
+        """Return the same where every group is asked about places of its own."""
 
         def ask(name: str) -> dict[Place, int]:
+            places = [TopicPartition(*place) for place in wanted[name]]
             if not places:
                 return {}
-            answers = self._consumers[name].committed([TopicPartition(*place) for place in places], timeout=timeout)
+            if name not in self._consumers:
+                self._consumers[name] = self._connect(name)
+            answers = self._consumers[name].committed(places, timeout=timeout)
             return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="committed") as pool:
-            return dict(zip(names, pool.map(ask, names), strict=True))
+            return dict(zip(wanted, pool.map(ask, wanted), strict=True))
 
     def close(self) -> None:
         """Close every connection."""

@@ -20,6 +20,7 @@ _COMMANDS = {
     "demo": "lockgate.cli.demo:demo",
     "dlq": "lockgate.cli.dlq:dlq",
     "down": "lockgate.cli.stack:down",
+    "offsets": "lockgate.cli.offsets:offsets",
     "plan": "lockgate.cli.provisioning:plan",
     "run": "lockgate.cli.run:run",
     "schemas": "lockgate.cli.schemas:schemas",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
+from itertools import count
 from typing import Literal
 
 import attrs
@@ -21,6 +22,7 @@ __all__ = [
     "Topic",
     "consumer_topics",
     "derive",
+    "former_tiers",
     "message_limit",
 ]
 
@@ -143,6 +145,21 @@ def message_limit(domain: Domain) -> int:  # noqa: ARG001  # every domain's is t
 def retry_tiers(workload: Workload) -> int:
     """Return how many retry topics a consuming workload has: at least one, the way back in for replays."""
     return max(1, len(workload.retry_ms))
+
+
+def former_tiers(contracts: Contracts, workload: Workload, visible: Container[str]) -> Iterator[str]:
+    """Yield the retry topics that a workload's contract no longer lists and that are there still.
+
+    They belong to it as long as they exist: records may be in them.
+    """
+    source = contracts.source_of(workload)
+    if source is None:
+        return
+    for tier in count(retry_tiers(workload) + 1):
+        former = names.retry_topic(source.topic.name, workload.name, tier)
+        if former not in visible:
+            return
+        yield former
 
 
 def derive(contracts: Contracts) -> Derived:

@@ -113,13 +113,13 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
 
 
 def _groups(offsets: GroupOffsets, desired: Desired, topics: Mapping[str, Any]) -> dict[str, ActualGroup]:
-    committed = offsets.committed(group.name for group in desired.groups.values() if group.source in topics)
-    lacking = [
-        name
-        for name, places in committed.items()
-        if any((t, n) not in places for t in desired.groups[name].topics for n in range(desired.topics[t].partitions))
-    ]
-    members = offsets.members(lacking)
+    wanted = {
+        group.name: [(topic, n) for topic in group.topics for n in range(desired.topics[topic].partitions)]
+        for group in desired.groups.values()
+        if group.source in topics
+    }
+    committed = offsets.committed(wanted)
+    members = offsets.members(name for name, places in wanted.items() if len(committed[name]) < len(places))
     return {name: ActualGroup(frozenset(places), members.get(name, 0)) for name, places in committed.items()}
 
 

@@ -17,14 +17,12 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import OffsetSpec
 
+from lockgate.committed import Committed, Place
 from lockgate.errors import ClusterUnavailable
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.failures import cluster_error
 
 __all__ = ["GroupOffsets", "Place"]
-
-Place = tuple[str, int]
-"""Topic and partition."""
 
 _K = TypeVar("_K", str, Place)
 
@@ -54,19 +52,14 @@ class GroupOffsets:
         self._cluster = cluster
         self._client = cluster.client
 
-    def committed(self, groups: Iterable[str]) -> dict[str, dict[Place, int]]:
-        """Return what groups have committed; a group that does not exist has committed nothing."""
-
-        def ask(names: Sequence[str]) -> dict[str, Future[Any]]:
-            # the client takes one group a call
-            list_offsets = self._client.list_consumer_group_offsets
-            return {name: list_offsets([ConsumerGroupTopicPartitions(name)])[name] for name in names}
-
-        answers = self._answers(list(groups), ask, "a request for the offsets of group")
-        return {
-            group: {(item.topic, item.partition): item.offset for item in answer.topic_partitions if item.offset >= 0}
-            for group, answer in answers.items()
-        }
+    def committed(self, wanted: Mapping[str, Collection[Place]]) -> dict[str, dict[Place, int]]:
+        """Return what groups have committed in places; a group that does not exist has committed nothing."""
+        try:
+            with Committed(self._cluster.settings.client_config()) as committed:
+                return committed.each(wanted, timeout=_PATIENCE)
+        except KafkaException as error:
+            servers = self._cluster.servers
+            raise cluster_error(error.args[0], "a request for committed offsets", servers=servers) from error
 
     def members(self, groups: Iterable[str]) -> dict[str, int]:
         """Return how many members groups have; a group that does not exist has none."""

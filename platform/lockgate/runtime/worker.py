@@ -6,8 +6,6 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Producer as KafkaProducer
 
 from lockgate.connection import Settings
-from lockgate.contracts import names
-from lockgate.contracts.derive import consumer_topics
+from lockgate.contracts.derive import consumer_topics, former_tiers
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import (
     ClusterDenied,
@@ -183,7 +180,7 @@ class _Start:
             if not missing:
                 self._patience.over("topics")
                 self._patience.over("login")
-                return (*wanted, *self._former_tiers(wanted[0], len(wanted), visible))
+                return (*wanted, *former_tiers(contracts, self._workload, visible))
             denied = ClusterDenied(
                 f"{self._workload.name} cannot see {', '.join(missing)}: not there, or not granted",
                 next_step="`lockgate plan` shows what is missing, `lockgate apply` makes and grants it",
@@ -192,13 +189,6 @@ class _Start:
                 self._log.warning("Waiting for topics", why=denied.message)
             self._stop.wait(1.0)
         return wanted
-
-    def _former_tiers(self, topic: str, first: int, visible: frozenset[str]) -> Iterator[str]:
-        for tier in count(first):
-            former = names.retry_topic(topic, self._workload.name, tier)
-            if former not in visible:
-                return
-            yield former
 
     def _wait(self, doing: str, error: LockgateError) -> None:
         if time.monotonic() > self._deadline:
