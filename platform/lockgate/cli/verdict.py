@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from lockgate.governance.findings import Comparison, Finding, Verdict
+from lockgate.governance.findings import Comparison, Finding, Verdict, grouped
 from lockgate.governance.register import Registration
 
 __all__ = ["registration_lines", "verdict_lines"]
@@ -41,7 +41,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     for place in verdict.unread:
         yield f"    {place} is no schema, and no version"
     if verdict.differences:
-        yield "git and the registry differ (whoever registers has to know; no change is refused for it):"
+        yield "the registry is not as the contracts would have it (no change is refused for that):"
         for difference in verdict.differences:
             yield f"    {difference.subject}: {difference.message}"
     yield _summary(verdict)
@@ -56,9 +56,11 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         worst = next(kind for kind in ("breaking", "removed", "unsafe") if kind in kinds)
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("breaking", "removed", "unsafe") if kind in kinds)
         yield f"{_mark(worst)}  {head}, at {comparison.level}: {counts}"
-    for finding in comparison.findings:
+    for finding, others in grouped(comparison.findings):
         yield f"      {finding.message}"
         yield from _details(finding)
+        if others:
+            yield f"        the same with  {', '.join(others)}"
     if kinds or comparison.status == "compatible":
         readers = ", ".join(map(str, comparison.readers)) or "nobody"
         writers = ", ".join(map(str, comparison.writers)) or "nobody"

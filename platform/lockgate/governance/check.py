@@ -11,6 +11,7 @@ import attrs
 
 from lockgate.avro import compatibility
 from lockgate.connection import Settings
+from lockgate.contracts import names
 from lockgate.contracts.derive import Subject, derive
 from lockgate.contracts.model import Compatibility, Contracts, Domain, Location
 from lockgate.errors import SchemaError
@@ -22,7 +23,7 @@ from lockgate.governance.history import Version
 from lockgate.governance.levels import is_transitive, is_weaker, order, stricter
 from lockgate.governance.parallel import spread
 from lockgate.governance.removals import gone, renames
-from lockgate.governance.renames import Rename
+from lockgate.governance.renames import Rename, aliases
 from lockgate.registry import Registry
 
 __all__ = ["against_git", "against_registry", "check", "compare"]
@@ -34,8 +35,8 @@ _LEVELS: tuple[Compatibility, ...] = get_args(Compatibility)
 def check(contracts: Contracts, *, refs: Sequence[str | None] = (), registry: Settings | None = None) -> Verdict:
     """Compare with each of some commits (None: where this branch left main), with the registry, or with both.
 
-    With both, the verdict also says where the first commit's history and the registry differ. Raise what `against_git`
-    and `against_registry` raise.
+    With the registry, the verdict also says which subjects no contract asks for; with both, where the history of the
+    first commit and the registry differ. Raise what `against_git` and `against_registry` raise.
     """
     bases = [Base(contracts, ref) for ref in refs]
     verdicts = [_against_base(contracts, base) for base in bases]
@@ -43,7 +44,7 @@ def check(contracts: Contracts, *, refs: Sequence[str | None] = (), registry: Se
     if registry is not None:
         with Registry(registry) as client:
             verdicts.append(against_registry(contracts, client))
-            differ += [difference for base in bases[:1] for difference in differences(contracts, base, client)]
+            differ = list(differences(contracts, bases[0] if bases else None, client))
     return Verdict(
         tuple(comparison for verdict in verdicts for comparison in verdict.comparisons),
         tuple(dict.fromkeys(finding for verdict in verdicts for finding in verdict.domains)),
@@ -108,8 +109,9 @@ def against_registry(contracts: Contracts, registry: Registry, *, trust_level: b
     """Compare every event type with the versions that the registry has of it.
 
     What is registered already is not judged again. Levels that are not transitive look at the latest version only. A
-    subject's level counts where it is stricter than the domain's, unless the domain's is to be trusted. Raise
-    RegistryError where the registry does not say.
+    subject's level counts where it is stricter than the domain's. A new event type whose alias names one that no
+    contract has any more carries its versions on. With `trust_level` the question is just what the registry would take:
+    levels are the contracts', and each subject stands for itself. Raise RegistryError where the registry does not say.
     """
     who = _Who(contracts, working_tree(contracts.root))
 
@@ -125,14 +127,16 @@ def against_registry(contracts: Contracts, registry: Registry, *, trust_level: b
         found = registry.find(subject.name, subject.event.schema)
         if found is not None:
             return who.unchanged(subject, "registry", f"version {found.version}")
-        numbers = registry.versions(subject.name)
-        earlier = [registry.version(subject.name, number) for number in numbers[0 if is_transitive(level) else -1 :]]
-        versions = [
-            Version(f"version {version.version}", subject.event.full_name, version.schema)
-            for version in earlier
-            if version is not None
-        ]
-        return who.compared(subject, "registry", versions, level)
+        there, name = subject.name, subject.event.full_name
+        numbers = registry.versions(there)
+        for alias in () if numbers or trust_level else sorted(aliases(name, subject.event.schema)):
+            there, name = names.subject(contracts.domain_of(subject.event.full_name).topic.name, alias), alias
+            if alias not in contracts.events and (numbers := registry.versions(there)):
+                break
+        earlier = [registry.version(there, number) for number in numbers[0 if is_transitive(level) else -1 :]]
+        versions = [Version(f"version {one.version}", name, one.schema) for one in earlier if one is not None]
+        comparison = who.compared(subject, "registry", versions, level)
+        return attrs.evolve(comparison, renamed_from=name) if versions and there != subject.name else comparison
 
     with ThreadPoolExecutor(_REGISTRY_THREADS) as pool:
         found = list(pool.map(judged, derive(contracts).subjects))

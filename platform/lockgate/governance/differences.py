@@ -20,12 +20,19 @@ __all__ = ["differences"]
 _THREADS = 8
 
 
-def differences(contracts: Contracts, base: Base, registry: Registry) -> Iterator[Difference]:
+def differences(contracts: Contracts, base: Base | None, registry: Registry) -> Iterator[Difference]:
     """Yield in what the registry is not as the commit that a change is compared with would have it.
 
     That is: what was not registered, what was registered and is in no commit, levels, and subjects that no contract
-    asks for. The candidate itself is in neither place, and no difference.
+    asks for; the last only where there is no commit. The candidate itself is in neither place, and no difference.
     """
+    if base is not None:
+        yield from _stories(contracts, base, registry)
+    for name in leftovers(contracts, registry.subjects()):
+        yield Difference(name, "not-in-contracts", "the registry has it, and no contract asks for it")
+
+
+def _stories(contracts: Contracts, base: Base, registry: Registry) -> Iterator[Difference]:
     subjects = [subject for subject in derive(contracts).subjects if base.has(subject.event.full_name)]
     base.history.prefetch(subject.event.full_name for subject in subjects)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -37,8 +44,6 @@ def differences(contracts: Contracts, base: Base, registry: Registry) -> Iterato
             if versions and level != then:
                 message = f"the registry judges it at {level or 'its own default level'}, {base.source} says {then}"
                 yield Difference(subject.name, "level", message)
-    for name in leftovers(contracts, registry.subjects()):
-        yield Difference(name, "not-in-contracts", "the registry has it, and no contract asks for it")
 
 
 def _registered(subject: Subject, registry: Registry) -> tuple[dict[int, str], str | None]:

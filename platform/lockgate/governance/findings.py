@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import attrs
@@ -10,7 +11,7 @@ from lockgate.avro.findings import Witness
 from lockgate.contracts.model import Compatibility, Contracts, Location, Owner
 from lockgate.governance.levels import Order
 
-__all__ = ["Comparison", "Concerned", "Difference", "Finding", "Kind", "Status", "Verdict", "concerned"]
+__all__ = ["Comparison", "Concerned", "Difference", "Finding", "Kind", "Status", "Verdict", "concerned", "grouped"]
 
 Kind = Literal["breaking", "unsafe", "removed"]
 """What the level forbids · what the registry takes, and is dangerous all the same · a subject that is read is gone."""
@@ -94,6 +95,15 @@ class Finding:
             "causes": [cause.as_json() for cause in self.causes],
             "witness": None if self.witness is None else self.witness.as_json(),
         }
+
+
+def grouped(findings: Iterable[Finding]) -> list[tuple[Finding, tuple[str, ...]]]:
+    """Return findings that say the same about several versions as one: that of the latest, with the others' names."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        mine = finding.writer_path if finding.direction == "forward" else finding.reader_path
+        groups.setdefault((finding.kind, finding.rule, finding.direction, mine, finding.place), []).append(finding)
+    return [(group[-1], tuple(one.earlier for one in group[:-1] if one.earlier)) for group in groups.values()]
 
 
 @attrs.frozen

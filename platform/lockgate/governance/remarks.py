@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockgate.governance.annotations import Annotation
-from lockgate.governance.findings import Comparison, Finding, Verdict
+from lockgate.governance.findings import Comparison, Finding, Verdict, grouped
 
 __all__ = ["remarks"]
 
@@ -22,14 +22,19 @@ def remarks(verdict: Verdict, *, prefix: str = "", fail_on_unsafe: bool = False)
         found.setdefault(file, []).append(_remark(finding, None, prefix, fail_on_unsafe))
     for comparison in verdict.comparisons:
         case = found.setdefault(f"{comparison.event_type} against {comparison.source}", [])
-        case.extend(_remark(finding, comparison, prefix, fail_on_unsafe) for finding in comparison.findings)
+        for finding, others in grouped(comparison.findings):
+            case.append(_remark(finding, comparison, prefix, fail_on_unsafe, others))
     return found
 
 
-def _remark(finding: Finding, comparison: Comparison | None, prefix: str, fail_on_unsafe: bool) -> Annotation:
+def _remark(
+    finding: Finding, comparison: Comparison | None, prefix: str, fail_on_unsafe: bool, others: tuple[str, ...] = ()
+) -> Annotation:
     lines = [finding.message]
     if finding.earlier_at:
         lines.append(f"before: {finding.earlier_at}")
+    if others:
+        lines.append(f"the same with: {', '.join(others)}")
     if comparison is not None and comparison.readers:
         lines.append(f"read by: {', '.join(map(str, comparison.readers))}")
     if comparison is not None and comparison.writers:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import attrs
 
 from lockgate.governance.documents import Document
 
-__all__ = ["Rename", "predecessor"]
+__all__ = ["Rename", "aliases", "predecessor"]
 
 _ALIKE = 0.7
 """How many of all fields of two records have to be the same, for one to be taken for the other under a new name."""
@@ -30,9 +30,9 @@ def predecessor(document: Document, gone: Sequence[Document]) -> Rename | None:
     """Return which of the types that went when this one came it carries on, or None."""
     if not gone:
         return None
-    aliases = _aliases(document)
+    named = aliases(document.full_name, document.content)
     for there in gone:
-        if there.full_name in aliases:
+        if there.full_name in named:
             return Rename(there.full_name, document.full_name, "alias")
     short = document.full_name.rpartition(".")[2]
     alike = sorted(((_likeness(document, there), there.full_name) for there in gone), reverse=True)
@@ -44,10 +44,11 @@ def predecessor(document: Document, gone: Sequence[Document]) -> Rename | None:
     return Rename(name, document.full_name, "alike") if likeness >= _ALIKE else None
 
 
-def _aliases(document: Document) -> set[str]:
-    namespace = document.full_name.rpartition(".")[0]
-    aliases: Iterable[str] = document.content.get("aliases", ())
-    return {alias if "." in alias else f"{namespace}.{alias}" for alias in aliases}
+def aliases(full_name: str, content: Mapping[str, Any]) -> set[str]:
+    """Return the full names that a type may have had before, as it says itself."""
+    namespace = full_name.rpartition(".")[0]
+    said: Iterable[str] = content.get("aliases", ())
+    return {alias if "." in alias else f"{namespace}.{alias}" for alias in said}
 
 
 def _likeness(one: Document, other: Document) -> float:

@@ -52,6 +52,18 @@ def test_a_remark_says_what_was_before_and_who_reads() -> None:
     assert warning.severity == "warning"
 
 
+def test_what_is_the_same_with_several_versions_is_one_remark_about_the_latest() -> None:
+    older = attrs.evolve(FINDING, earlier="git:old", earlier_at="git:old:schemas/garden/Watered.avsc:9")
+    other = attrs.evolve(older, place="litres")
+    found = remarks(Verdict((attrs.evolve(WATERED, findings=(older, other, FINDING)),)))
+    one, two = (remark for case in found.values() for remark in case)
+    assert one.message.splitlines()[1:3] == [
+        "before: git:abc:schemas/garden/Watered.avsc:3",
+        "the same with: git:old",
+    ]
+    assert "the same with" not in two.message
+
+
 def test_unsafe_is_an_error_where_it_is_to_fail() -> None:
     found = remarks(Verdict((attrs.evolve(WATERED, findings=(UNSAFE,)),)), fail_on_unsafe=True)
     assert [remark.severity for case in found.values() for remark in case] == ["error"]

@@ -202,6 +202,26 @@ def test_a_level_that_the_registry_has_stricter_counts_and_is_told(tmp_path: Pat
     assert trusted.findings == ()
 
 
+def test_an_alias_carries_the_registry_s_versions_on(tmp_path: Path) -> None:
+    old = write(tmp_path).events["shop.Bought"].schema
+    renamed = {"type": "record", "name": "Acquired", "namespace": "shop", "aliases": ["Bought"]}
+    (tmp_path / "schemas" / "shop" / "Bought.avsc").unlink()
+    folder = tmp_path / "schemas" / "shop"
+    (folder / "Acquired.avsc").write_text(json.dumps(renamed | {"fields": bought()["fields"]}), encoding="utf-8")
+    (folder / "domain.yaml").write_text(DOMAIN.replace("LEVEL", "FULL").replace("Bought", "Acquired"), encoding="utf-8")
+
+    class Renamed(FakeRegistry):
+        def versions(self, subject: str) -> list[int]:
+            return super().versions(subject) if subject == SUBJECT else []
+
+    contracts = load(tmp_path)
+    [comparison] = against_registry(contracts, as_registry(Renamed(old))).comparisons
+    assert (comparison.renamed_from, comparison.names) == ("shop.Bought", ("version 10",))
+    assert [one.rule for one in comparison.findings if one.kind == "breaking"] == ["NAME_MISMATCH"]
+    # what the registry would take is another question: each subject stands for itself
+    assert against_registry(contracts, as_registry(Renamed(old)), trust_level=True).findings == ()
+
+
 SUBJECT = "shop-shop.Bought"
 NOTE = {"name": "note", "type": ["null", "string"], "default": None}
 
