@@ -352,6 +352,17 @@ def test_the_command_fails_on_unsafe_where_it_is_told_to(git: Git, tmp_path: Pat
     assert (strict.returncode, strict.stdout.partition(" ")[0]) == (1, "::error")
 
 
+def test_annotations_name_files_from_the_root_of_the_repository(git: Git, tmp_path: Path) -> None:
+    root = tmp_path / "worlds" / "one"
+    write(root)
+    git.commit()
+    write(root, bought({"name": "note", "type": "string"}))
+    done = lockgate(root, "check", "--output", "github")
+    assert done.stdout.startswith("::error file=worlds/one/schemas/shop/Bought.avsc,line=1,")
+    assert "before: git:" in done.stdout
+    assert ":schemas/shop/Bought.avsc:1" in done.stdout  # within the project, as everywhere else
+
+
 @pytest.mark.parametrize(("output", "begins"), [("junit", "<?xml"), ("gitlab", "[]"), ("github", ""), ("json", "{")])
 def test_the_command_has_a_form_for_each_machine(git: Git, tmp_path: Path, output: str, begins: str) -> None:
     write(tmp_path)
