@@ -22,6 +22,7 @@ _COMMANDS = {
     "down": "lockgate.cli.stack:down",
     "offsets": "lockgate.cli.offsets:offsets",
     "plan": "lockgate.cli.provisioning:plan",
+    "rotate": "lockgate.cli.rotate:rotate",
     "run": "lockgate.cli.run:run",
     "schemas": "lockgate.cli.schemas:schemas",
     "status": "lockgate.cli.stack:status",

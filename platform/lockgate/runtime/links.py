@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
+from confluent_kafka import KafkaError
 from confluent_kafka import Producer as KafkaProducer
 
 from lockgate.connection import Settings
 from lockgate.registry import Registry
 from lockgate.runtime.clients import OnError, connect_producer
 from lockgate.runtime.encoding import SubjectSource
+from lockgate.runtime.login import Login
 
 __all__ = ["Links", "SettingsLinks"]
 
@@ -29,15 +32,21 @@ class Links(Protocol):
 class SettingsLinks:
     """The links of a program, as its settings have them."""
 
-    def __init__(self, workload: str, settings: Settings) -> None:
+    def __init__(self, workload: str, settings: Settings, root: Path) -> None:
+        self._login = Login(workload, root, settings)
         self._workload = workload
         self._settings = settings
         self._registry = Registry(settings)
         self.registry: SubjectSource = self._registry
 
     def connect(self, on_error: OnError) -> KafkaProducer:
-        """Return an idempotent client."""
-        return connect_producer(self._settings, self._workload, on_error)
+        """Return an idempotent client, which takes up a password that is rotated."""
+
+        def report(error: KafkaError) -> None:
+            self._login.on_error(error)
+            on_error(error)
+
+        return self._login.watch(connect_producer(self._settings, self._workload, report))
 
     def close(self) -> None:
         """Close the connections to the registry."""

@@ -69,7 +69,7 @@ class Producer:
         self._workload = workload
         self._domains = {contracts.domain_of(name).name: contracts.domain_of(name) for name in declared.publishes}
         self._limits = {domain.topic.name: message_limit(domain) for domain in self._domains.values()}
-        self._links = links or SettingsLinks(workload, identity(workload, contracts.root))
+        self._links = links or SettingsLinks(workload, identity(workload, contracts.root), contracts.root)
         try:
             self._encoder = EventEncoder(contracts, declared, self._links.registry)
             self._encoder.look_up()

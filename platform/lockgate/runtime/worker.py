@@ -7,12 +7,10 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import Producer as KafkaProducer
+from confluent_kafka import KafkaException
 
-from lockgate.connection import Settings
 from lockgate.contracts.derive import consumer_topics, former_tiers
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import (
@@ -21,16 +19,16 @@ from lockgate.errors import (
     ClusterUnavailable,
     LockgateError,
     RegistryUnavailable,
-    SettingsError,
     UsageError,
 )
 from lockgate.registry import Registry
 from lockgate.runtime.assembly import assemble
-from lockgate.runtime.clients import connect_consumer, connect_producer, trouble_of
+from lockgate.runtime.clients import connect_consumer, connect_producer
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal
+from lockgate.runtime.login import Login
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.project import identity, load_service
@@ -43,9 +41,7 @@ _START_PATIENCE = 60.0
 """Seconds that brokers and registry may take to answer at the start; later on, no outage ends the process."""
 _RIGHTS_PATIENCE = 30.0
 """Seconds until a refusal is believed: a right that was just granted is not on every broker at once."""
-_LOGIN_PATIENCE = 10.0
 _ANSWER = 2.0
-_Client = TypeVar("_Client", Consumer, KafkaProducer)
 
 
 def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, service: Service | None = None) -> None:
@@ -63,7 +59,7 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
     table = dispatch_table(contracts, workload, service or load_service(contracts, declared))
     settings = identity(workload.name, contracts.root)
     patience = Patience(_RIGHTS_PATIENCE)
-    login = _Login(workload.name, contracts.root, settings, patience)
+    login = Login(workload.name, contracts.root, settings, patience)
     folder = os.environ.get("LOCKGATE_JOURNAL")
     log = logger_for(workload.name, group=workload.name)
 
@@ -92,49 +88,6 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             assembly.loop.run(topics)
         except KafkaException as error:
             raise ClusterError(f"{workload.name} cannot go on: {error.args[0].str()}") from error
-
-
-class _Login:
-    """Watch what the clients report; take up a changed password, and believe a refused login only at the start.
-
-    Later on a refusal ends nothing: connections that exist live on, and a password that is rotated is taken up here.
-    """
-
-    def __init__(self, workload: str, root: Path, settings: Settings, patience: Patience) -> None:
-        self._workload = workload
-        self._root = root
-        self._password = settings.password
-        self._patience = patience
-        self._clients: list[Consumer | KafkaProducer] = []
-        self._log = logger_for(workload, group=workload)
-        self.trusted = False
-        """Whether the brokers have taken the login once."""
-
-    def watch(self, client: _Client) -> _Client:
-        """Keep a client's credentials up to date."""
-        self._clients.append(client)
-        return client
-
-    def on_error(self, error: KafkaError) -> None:
-        """Take note of an error that concerns a client as a whole."""
-        trouble = trouble_of(error, self._workload, "reach the cluster")
-        login = trouble is not None and trouble[0] == "login"
-        if login or error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._log.warning("The Kafka client reports", error=error.str())  # single connections: its own log lines
-        if trouble is None or not login:
-            return
-        if not self.trusted:
-            self._patience.trouble(*trouble, seconds=_LOGIN_PATIENCE)
-        try:
-            settings = identity(self._workload, self._root)
-        except SettingsError as mistake:  # a password file that is being replaced
-            self._log.warning("The settings cannot be read", why=mistake.message)
-            return
-        if settings.username is not None and settings.password not in (None, self._password):
-            self._password = settings.password
-            for client in self._clients:
-                client.set_sasl_credentials(settings.username, settings.password or "")
-            self._log.info("The password has changed; the new one is used")
 
 
 class _Start:

@@ -9,9 +9,9 @@ from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
 from lockgate import ClusterDenied
+from lockgate.runtime.login import Login
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.project import identity
-from lockgate.runtime.worker import _Login
 
 REFUSED = KafkaError(KafkaError._AUTHENTICATION, "SASL authentication error")
 
@@ -47,8 +47,8 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def login(root: Path, patience: Patience) -> tuple[_Login, Client]:
-    found = _Login("work", root, identity("work", root), patience)
+def login(root: Path, patience: Patience) -> tuple[Login, Client]:
+    found = Login("work", root, identity("work", root), patience)
     client = Client()
     assert found.watch(client) is client  # type: ignore[type-var]  # a stand-in
     return found, client
@@ -65,6 +65,24 @@ def test_a_rotated_password_file_is_taken_up(secret: Path, tmp_path: Path) -> No
         one.on_error(REFUSED)
     assert client.credentials == [("work", "s3cret")]
     assert "s3cret" not in str(lines)
+
+
+def test_a_client_that_is_made_after_a_rotation_gets_the_new_password(secret: Path, tmp_path: Path) -> None:
+    one, _ = login(tmp_path, Patience())
+    one.trusted = True
+    secret.write_text("s3cret\n")
+    one.on_error(REFUSED)
+    late = Client()
+    one.watch(late)  # type: ignore[type-var]  # a stand-in
+    assert late.credentials == [("work", "s3cret")]
+
+
+def test_a_program_without_patience_takes_it_up_as_well(secret: Path, tmp_path: Path) -> None:
+    one, client = Login("work", tmp_path, identity("work", tmp_path)), Client()
+    one.watch(client)  # type: ignore[type-var]  # a stand-in
+    secret.write_text("s3cret\n")
+    one.on_error(REFUSED)
+    assert client.credentials == [("work", "s3cret")]
 
 
 def test_a_password_file_that_is_being_replaced_ends_nothing(secret: Path, tmp_path: Path) -> None:
