@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,13 +28,22 @@ def schemas() -> None:
 
 @schemas.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where something is not current.")
+@click.option(
+    "--into",
+    metavar="PACKAGE",
+    help="Another package, below the working directory: acme.events is acme/events/<namespace>/__init__.py.",
+)
 @output_option
 @pass_project
-def codegen(project: Project, output: str, *, check: bool) -> int:
-    """Write the typed event classes: schemas/<namespace>/__init__.py."""
-    from lockgate.governance.codegen import generate, outdated, write
+def codegen(project: Project, into: str | None, output: str, *, check: bool) -> int:
+    """Write the typed event classes: schemas/<namespace>/__init__.py.
 
-    paths = outdated(project.contracts) if check else write(project.contracts)
+    A repository that has no contracts of its own takes them with -C CONTRACTS and --into PACKAGE.
+    """
+    from lockgate.governance.codegen import OWN, Package, generate, outdated, write
+
+    package, base = (OWN, project.root) if into is None else (Package(into), Path.cwd())
+    paths = outdated(project.contracts, package, base) if check else write(project.contracts, package, base)
     if output == "json":
         echo_json({"current": not paths, "outdated" if check else "written": paths})
         return int(check and bool(paths))
@@ -42,7 +52,7 @@ def codegen(project: Project, output: str, *, check: bool) -> int:
     if not paths:
         click.echo(f"{len(generate(project.contracts))} modules are current")
     elif check:
-        click.echo("  next: run `lockgate schemas codegen`", err=True)
+        click.echo(f"  next: run `lockgate schemas codegen{f' --into {into}' if into else ''}`", err=True)
     return int(check and bool(paths))
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from lockgate.avro.defaults import default_datum
 from lockgate.avro.types import Enum, Field, Record, walk
+from lockgate.errors import SchemaError
 from lockgate.governance import identifiers
 from lockgate.governance.expressions import Expressions, text
 
 __all__ = ["module_text"]
 
 
-def module_text(namespace: str, types: Iterable[Record | Enum]) -> str:
-    """Return the module of a namespace, the same text for the same types."""
+def module_text(namespace: str, types: Iterable[Record | Enum], package: str = "schemas") -> str:
+    """Return the module of a namespace, the same text for the same types; it is to lie in `package`.
+
+    Raise SchemaError for two types whose classes would have one name.
+    """
     named = sorted(types, key=lambda type_: type_.name)
     enums = [type_ for type_ in named if isinstance(type_, Enum)]
     records = [type_ for type_ in named if isinstance(type_, Record)]
@@ -23,8 +28,9 @@ def module_text(namespace: str, types: Iterable[Record | Enum]) -> str:
         for inner in walk(record)
         if isinstance(inner, Record | Enum)
     }
-    in_use = frozenset({identifiers.class_name(_short(type_)) for type_ in named} | used)
-    expressions = Expressions(namespace, in_use)
+    exported = sorted(identifiers.class_name(_short(type_)) for type_ in named)
+    _refuse_twins(namespace, exported)
+    expressions = Expressions(package, namespace, frozenset({*exported, *used}))
     expressions.imports.add("from __future__ import annotations")
     classes = [_enum(enum) for enum in enums] + [_record(record, expressions) for record in records]
     if enums:
@@ -37,14 +43,13 @@ def module_text(namespace: str, types: Iterable[Record | Enum]) -> str:
             "from typing import ClassVar",
             "from typing import Self",
         }
-    exported = sorted(identifiers.class_name(_short(type_)) for type_ in named)
     lines = [
         f'"""The types of `{namespace}`, generated from the contracts by `lockgate schemas codegen`; do not edit."""',
         "",
         "# ruff: noqa",
         "# fmt: off",
         "",
-        *_import_lines(expressions.imports),
+        *_import_lines(expressions.imports, package),
         "",
         "__all__ = [",
         *(f"    {text(name)}," for name in exported),
@@ -55,11 +60,20 @@ def module_text(namespace: str, types: Iterable[Record | Enum]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _refuse_twins(namespace: str, exported: Sequence[str]) -> None:
+    for name, after in itertools.pairwise(exported):
+        if name == after:
+            raise SchemaError(
+                f"two types of {namespace} would have classes called {name}",
+                next_step="rename the one whose name Python cannot have",
+            )
+
+
 def _short(type_: Record | Enum) -> str:
     return type_.name.rpartition(".")[2]
 
 
-def _import_lines(imports: set[str]) -> list[str]:
+def _import_lines(imports: set[str], package: str) -> list[str]:
     """Return import lines in isort's order: future, standard library, third party, own; names of a module together."""
     plain = sorted(line for line in imports if line.startswith("import ") and line != "import attrs")
     names: dict[str, list[str]] = {}
@@ -70,15 +84,16 @@ def _import_lines(imports: set[str]) -> list[str]:
     froms = {module: f"from {module} import {', '.join(sorted(found))}" for module, found in names.items()}
     groups = [
         [froms.pop("__future__")],
-        plain + [froms[module] for module in sorted(froms) if module != "schemas"],
+        plain + [froms[module] for module in sorted(froms) if module != package],
         ["import attrs"] if "import attrs" in imports else [],
-        [froms["schemas"]] if "schemas" in froms else [],
+        [froms[package]] if package in froms else [],
     ]
     return [line for group in groups if group for line in ["", *group]][1:]
 
 
 def _doc(doc: str, otherwise: str, indent: str = "    ") -> list[str]:
     safe = (doc.strip() or otherwise).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    safe = "".join(character if character.isprintable() or character.isspace() else "\ufffd" for character in safe)
     if safe.endswith('"'):
         safe = safe[:-1] + '\\"'
     first, *rest = safe.splitlines() or [""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,8 +28,20 @@ _QUALIFIED = {"date": "datetime.date", "time": "datetime.time", "datetime": "dat
 
 
 def text(value: str) -> str:
-    """Return a string literal with double quotes."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return a string literal with double quotes; lone surrogates, which no file can hold, are escaped."""
+    return "".join(
+        f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
+        for character in json.dumps(value, ensure_ascii=False)
+    )
+
+
+def _plain_literal(datum: Any) -> str:
+    """Return a literal for a value that is no collection: what its `repr` is, with two exceptions."""
+    if isinstance(datum, str):
+        return text(datum)
+    if isinstance(datum, float) and math.isinf(datum):  # 1e999, which JSON can write
+        return f'float("{datum}")'
+    return repr(datum)
 
 
 @attrs.frozen
@@ -44,6 +57,8 @@ class _Branch:
 class Expressions:
     """Write expressions for one module, and remember what they need beside them."""
 
+    package: str
+    """Of which the namespaces' modules are part."""
     namespace: str
     names_in_use: frozenset[str]
     """Names of the module's own classes and of the modules it imports: no attribute may hide them."""
@@ -58,7 +73,7 @@ class Expressions:
         own = identifiers.class_name(name)
         if namespace == self.namespace:
             return own
-        self.imports.add(f"from schemas import {namespace}")
+        self.imports.add(f"from {self.package} import {namespace}")
         return f"{namespace}.{own}"
 
     def annotation(self, type_: Type) -> str:
@@ -199,7 +214,7 @@ class Expressions:
                 return (f"({text(branch.tag)}, {expression})" if branch.kept else expression), fresh
             case _:
                 self._plain(python_kind(type_))
-                return text(datum) if isinstance(datum, str) else repr(datum), False
+                return _plain_literal(datum), False
 
     def _literal(self, type_: Type, datum: Any) -> str:
         """Return a datum as it is, as an expression."""
@@ -220,7 +235,7 @@ class Expressions:
                 return f"({text(branch.tag)}, {inner})" if branch.tag else inner
             case _:
                 self._plain(python_kind(type_))
-                return text(datum) if isinstance(datum, str) else repr(datum)
+                return _plain_literal(datum)
 
 
 def _branch_of(union: Union, datum: Any) -> _Branch:

@@ -8,19 +8,21 @@ from collections.abc import Collection, Iterable
 __all__ = ["class_name", "field_names", "member_names"]
 
 _IN_ANNOTATIONS = {"bool", "bytes", "dict", "float", "int", "list", "str", "tuple"}
-_IMPORTED = {"Any", "ClassVar", "Decimal", "Literal", "Mapping", "Self", "UUID", "attrs", "datetime", "enum"}
+_BUILTINS = {"TypeError", "classmethod", "isinstance", "type"}
+_IMPORTED = {"Any", "ClassVar", "Decimal", "Literal", "Mapping", "Self", "UUID", "attrs", "common", "datetime", "enum"}
 _IN_CLASSES = {"cls", "datum", "from_avro", "self", "to_avro"}
+_VARIABLES = {"cls", "datum", "item", "key", "self", "value"}
 _IN_ENUMS = {name for name in dir(str) if not name.startswith("_")} | {"mro", "name", "value"}
 
 
 def class_name(name: str) -> str:
     """Return the class of a type's unqualified name."""
-    return _unlike(name, _IMPORTED | _IN_ANNOTATIONS, ())
+    return _unlike(name, _IMPORTED | _IN_ANNOTATIONS | _BUILTINS | _VARIABLES, ())
 
 
 def field_names(names: Iterable[str], in_use: Collection[str]) -> dict[str, str]:
     """Return an attribute for each field of one record; `in_use` names the module's own classes and imports."""
-    return _all_unlike(names, _IN_ANNOTATIONS | _IMPORTED | _IN_CLASSES | set(in_use))
+    return _all_unlike(names, _IN_ANNOTATIONS | _IMPORTED | _BUILTINS | _IN_CLASSES | set(in_use))
 
 
 def member_names(symbols: Iterable[str]) -> dict[str, str]:

@@ -89,6 +89,61 @@ def records(draw: st.DrawFn, names: _Names | None = None, depth: int = 0) -> dic
     return {"type": "record", "name": name, "fields": fields}
 
 
+@st.composite
+def defaults(draw: st.DrawFn, schema: Any) -> Any:
+    """Draw a default for a type, as JSON; of unions it is of the first branch."""
+    if isinstance(schema, list):
+        return draw(defaults(schema[0]))
+    kind = schema if isinstance(schema, str) else schema["type"]
+    logical = "" if isinstance(schema, str) else schema.get("logicalType", "")
+    match kind:
+        case "null":
+            return None
+        case "boolean":
+            return draw(st.booleans())
+        case "int" | "long":
+            return draw(st.integers(0, 86_399_999) if logical.startswith("time-") else st.integers(-20_000, 20_000))
+        case "float" | "double":
+            return draw(st.sampled_from([0, -1.5, 2, 1e30, 1e999 if kind == "double" else 0.25]))
+        case "string":
+            return str(draw(st.uuids())) if logical else draw(st.text(max_size=4))
+        case "bytes":
+            size = draw(st.integers(1, 3) if logical else st.integers(0, 4))
+            return "".join(chr(draw(st.integers(0, 255))) for _ in range(size))
+        case "fixed":
+            largest = 0 if logical else 255
+            return "".join(chr(draw(st.integers(0, largest))) for _ in range(schema["size"]))
+        case "enum":
+            return draw(st.sampled_from(schema["symbols"]))
+        case "array":
+            return draw(st.lists(defaults(schema["items"]), max_size=2))
+        case "map":
+            return draw(st.dictionaries(st.text(max_size=3), defaults(schema["values"]), max_size=2))
+        case _:
+            return {field["name"]: draw(defaults(field["type"])) for field in schema["fields"]}
+
+
+@st.composite
+def records_with_defaults(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a record in which some fields, at every depth, have defaults."""
+    record: dict[str, Any] = draw(records())
+    _give_defaults(draw, record)
+    return record
+
+
+def _give_defaults(draw: st.DrawFn, schema: Any) -> None:
+    if isinstance(schema, list):
+        for branch in schema:
+            _give_defaults(draw, branch)
+    elif isinstance(schema, dict):
+        for field in schema.get("fields", ()):
+            _give_defaults(draw, field["type"])
+            if draw(st.booleans()):
+                field["default"] = draw(defaults(field["type"]))
+        for inner in ("items", "values"):
+            _give_defaults(draw, schema.get(inner))
+
+
 def datum_for(schema: Any, seed: int) -> dict[str, Any]:
     datum: dict[str, Any] = sample_of(parse(schema), random.Random(seed))
     return datum

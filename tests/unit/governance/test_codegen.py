@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 import subprocess
@@ -20,8 +21,9 @@ import pytest
 from lockgate.avro.codec import Decoder, Encoder
 from lockgate.avro.event import Event
 from lockgate.avro.sample import sample
+from lockgate.cli.main import main
 from lockgate.contracts.model import Contracts, Domain, EventType, Location, Owner, TopicSpec
-from lockgate.errors import SchemaError
+from lockgate.errors import PoisonError, SchemaError, UsageError
 from lockgate.governance import codegen
 
 HERE = Location("schemas/shop/domain.yaml", 1)
@@ -186,6 +188,67 @@ def test_hostile_names_do_not_get_into_the_code(generate: Generate) -> None:
     assert shop.Event().id == default
 
 
+@pytest.mark.parametrize("name", ["TypeError", "isinstance", "item", "key", "value", "self", "common", "Any", "None"])
+def test_types_may_be_called_like_what_the_module_itself_uses(generate: Generate, name: str) -> None:
+    inner = event({"name": "sku", "type": "string"}, name=f"shop.{name}")
+    schema = event(
+        {"name": "one", "type": inner},
+        {"name": "many", "type": {"type": "map", "values": f"shop.{name}"}},
+        {"name": "either", "type": [f"shop.{name}", "string", {"type": "array", "items": f"shop.{name}"}]},
+    )
+    cls = generate(schema).Event
+    for seed in range(10):
+        datum = sample(schema, seed)
+        assert cls.from_avro(datum).to_avro() == datum
+
+
+@pytest.mark.parametrize("name", ["classmethod", "isinstance", "type", "TypeError", "attrs", "Self", "to_avro", "cls"])
+def test_fields_may_be_called_like_what_the_class_itself_uses(generate: Generate, name: str) -> None:
+    schema = event({"name": name, "type": "string", "default": "x"}, {"name": "other", "type": ["int", ITEM]})
+    cls = generate(schema).Event
+    assert cls(other=1).to_avro() == {name: "x", "other": 1}
+
+
+def test_two_types_that_would_have_one_class_are_refused(tmp_path: Path) -> None:
+    twins = event({"name": "one", "type": event(name="shop.None")}, {"name": "other", "type": event(name="shop.None_")})
+    with pytest.raises(SchemaError, match="two types of shop would have classes called None_"):
+        codegen.generate(contracts(tmp_path, twins))
+
+
+def test_texts_that_no_source_file_can_hold_are_escaped(generate: Generate) -> None:
+    doc = "nul \0, bell \a, half a pair \ud800, music \U0001d173"
+    schema = event({"name": "id", "type": "string", "default": "\0 \ud800", "doc": doc}) | {"doc": doc}
+    cls = generate(schema).Event
+    assert cls().id == "\0 \ud800"
+    assert "nul" in cls.__doc__
+
+
+def test_a_default_beyond_every_double_is_infinite(generate: Generate) -> None:
+    nested = event({"name": "x", "type": "double"}, name="shop.Nested")
+    schema = event(
+        {"name": "far", "type": "double", "default": float("-inf")},
+        {"name": "nested", "type": nested, "default": {"x": float("inf")}},
+    )
+    value = generate(schema).Event()
+    assert (value.far, value.nested.x) == (float("-inf"), float("inf"))
+
+
+def test_a_symbol_that_the_class_does_not_know_follows_avro(generate: Generate) -> None:
+    def colored(symbols: list[str], **default: str) -> dict[str, Any]:
+        return event({"name": "color", "type": {"type": "enum", "name": "shop.Color", "symbols": symbols, **default}})
+
+    written = Encoder(colored(["RED", "BLUE"])).encode({"color": "BLUE"})
+    tolerant = colored(["RED", "OTHER"], default="OTHER")
+    shop = generate(tolerant)
+    known = Decoder(colored(["RED", "BLUE"]), tolerant).decode(written, 0)
+    assert shop.Event.from_avro(known).color is shop.Color.OTHER
+    strict = colored(["RED", "OTHER"])
+    with pytest.raises(PoisonError, match="BLUE"):
+        Decoder(colored(["RED", "BLUE"]), strict).decode(written, 0)
+    with pytest.raises(ValueError, match="BLUE"):  # code that makes up a symbol is wrong, and not tolerated
+        shop.Color("BLUE")
+
+
 def test_a_record_without_fields_is_a_class_too(generate: Generate) -> None:
     cls = generate(event()).Event
     assert cls.from_avro({}).to_avro() == {}
@@ -203,6 +266,49 @@ def test_shared_types_get_a_module_of_their_own(tmp_path: Path) -> None:
     assert sorted(modules) == ["schemas/common/__init__.py", "schemas/shop/__init__.py"]
     assert "from schemas import common" in modules["schemas/shop/__init__.py"]
     assert "    total: common.Money" in modules["schemas/shop/__init__.py"]
+
+
+def test_another_package_takes_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    money = event({"name": "amount", "type": "long"}, name="common.Money")
+    project = contracts(tmp_path / "contracts", event({"name": "total", "type": money}))
+    package, base = codegen.Package("acme_taken.events"), tmp_path / "elsewhere"
+    paths = [f"acme_taken/events/{name}__init__.py" for name in ("", "common/", "shop/")]
+    assert codegen.outdated(project, package, base) == paths[1:]
+    assert codegen.write(project, package, base) == paths
+    assert codegen.outdated(project, package, base) == codegen.write(project, package, base) == []
+    assert not (tmp_path / "contracts").exists()
+    monkeypatch.syspath_prepend(base)
+    shop = importlib.import_module("acme_taken.events.shop")
+    common = importlib.import_module("acme_taken.events.common")
+    assert shop.Event(total=common.Money(amount=1)).to_avro() == {"total": {"amount": 1}}
+    assert shop.Event.__avro_name__ == "shop.Event"
+
+
+def test_an_init_of_the_packages_own_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "__init__.py").write_text("MINE = 1\n", encoding="utf-8")
+    codegen.write(contracts(tmp_path, event()), codegen.Package("acme"), tmp_path)
+    assert (tmp_path / "acme" / "__init__.py").read_text(encoding="utf-8") == "MINE = 1\n"
+
+
+@pytest.mark.parametrize("name", ["", "a..b", "a-b", "acme.class", "../up", "/etc"])
+def test_what_is_no_package_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="is no package's name"):
+        codegen.Package(name)
+
+
+def test_the_command_generates_below_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = Path(__file__).resolve().parents[3]
+    arguments = ["-C", str(root), "schemas", "codegen", "--into", "acme.events"]
+    for extra, code in ((["--check"], 1), ([], 0), (["--check"], 0)):
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments, *extra])
+        assert caught.value.code == code
+    assert "wrote acme/events/orders/__init__.py" in capsys.readouterr().out
+    assert "from acme.events import common" in (tmp_path / "acme/events/orders/__init__.py").read_text("utf-8")
 
 
 def test_only_what_is_not_current_is_written(tmp_path: Path) -> None:
