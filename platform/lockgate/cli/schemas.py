@@ -13,7 +13,7 @@ import click
 from lockgate.cli.options import Project, as_option, echo_json, output_option, pass_project
 from lockgate.connection import Settings, settings_for
 from lockgate.errors import SettingsError
-from lockgate.governance.annotations import FORMS, Form, as_github, as_gitlab, as_junit, as_text
+from lockgate.governance.annotations import FORMS, Form, Severity, as_github, as_gitlab, as_junit, as_text
 
 if TYPE_CHECKING:
     from lockgate.governance.findings import Verdict
@@ -153,18 +153,22 @@ def lint(project: Project, output: Form, fail_on: str) -> int:
     match output:
         case "json":
             echo_json({"passed": not failed, **linted.as_json()})
-        case "junit":
-            click.echo(as_junit("lockgate schemas lint", linted.by_file))
-        case "github":
-            for line in as_github(linted.findings):
-                click.echo(line)
-        case "gitlab":
-            click.echo(as_gitlab(linted.findings))
         case "text":
             for finding in linted.findings:
                 for line in as_text(finding):
                     click.echo(line)
             click.echo(linted.summary)
+        case _:
+            found = linted.by_file(_prefix(project))
+            everything = [finding for case in found.values() for finding in case]
+            if output == "junit":
+                severities: tuple[Severity, ...] = ("error",) if fail_on == "error" else ("error", "warning")
+                click.echo(as_junit("lockgate schemas lint", found, severities))
+            elif output == "gitlab":
+                click.echo(as_gitlab(everything))
+            else:
+                for line in as_github(everything):
+                    click.echo(line)
     return int(failed)
 
 

@@ -405,6 +405,20 @@ def test_the_other_forms_are_printed_alone(
     assert "2 files" not in printed
 
 
+def test_annotations_name_files_from_the_repositorys_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".git").mkdir()
+    root = write_project(tmp_path / "contracts", files(sold(field("price", "double"))))
+    assert run("-C", str(root), "schemas", "lint", "--output", "github") == 1
+    assert capsys.readouterr().out.startswith("::error file=contracts/schemas/shop/Sold.avsc,")
+
+
+def test_junit_fails_at_what_the_gate_fails_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(write_project(tmp_path, files(sold(field("note", "string", default="")))))
+    for fail_on, code, failures in (("error", 0, 'failures="0"'), ("warning", 1, 'failures="1"')):
+        assert run("-C", root, "schemas", "lint", "--output", "junit", "--fail-on", fail_on) == code
+        assert failures in capsys.readouterr().out
+
+
 def test_a_project_without_findings_exits_0_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(write_project(tmp_path, files(sold())))
     for form in ("text", "json", "junit", "github", "gitlab"):

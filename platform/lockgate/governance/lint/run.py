@@ -28,12 +28,11 @@ class Linted:
     exempted: int
     """How many findings are turned off with a reason."""
 
-    @property
-    def by_file(self) -> dict[str, list[Annotation]]:
-        """Return the findings of each file that was looked at."""
-        found: dict[str, list[Annotation]] = {file: [] for file in self.files}
+    def by_file(self, prefix: str = "") -> dict[str, list[Annotation]]:
+        """Return the findings of each file that was looked at; `prefix` leads to the project from the repository."""
+        found: dict[str, list[Annotation]] = {prefix + file: [] for file in self.files}
         for finding in self.findings:
-            found[finding.file].append(finding)
+            found[prefix + finding.file].append(attrs.evolve(finding, file=prefix + finding.file))
         return found
 
     @property
