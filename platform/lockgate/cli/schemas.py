@@ -44,15 +44,39 @@ def codegen(project: Project, into: str | None, output: str, *, check: bool) -> 
 
     package, base = (OWN, project.root) if into is None else (Package(into), Path.cwd())
     paths = outdated(project.contracts, package, base) if check else write(project.contracts, package, base)
+    current = f"{len(generate(project.contracts))} modules are current"
+    return _report_generated(
+        paths, output, f"codegen --into {into}" if into else "codegen", check=check, current=current
+    )
+
+
+@schemas.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where something is not current.")
+@output_option
+@pass_project
+def editor(project: Project, output: str, *, check: bool) -> int:
+    """Write JSON Schemas of domain.yaml and service.yaml, for completion and errors in editors.
+
+    They are schemas/domain.schema.json and services/service.schema.json. A file names its own in its first line:
+    `# yaml-language-server: $schema=../domain.schema.json`.
+    """
+    from lockgate.governance.editor import outdated, write
+
+    paths = outdated(project.root) if check else write(project.root)
+    return _report_generated(paths, output, "editor", check=check, current="the editor's schemas are current")
+
+
+def _report_generated(paths: Sequence[str], output: str, command: str, *, check: bool, current: str) -> int:
+    """Say what was written, or what would be, and return the exit code."""
     if output == "json":
-        echo_json({"current": not paths, "outdated" if check else "written": paths})
+        echo_json({"current": not paths, "outdated" if check else "written": list(paths)})
         return int(check and bool(paths))
     for path in paths:
         click.echo(f"{path} is not current" if check else f"wrote {path}")
     if not paths:
-        click.echo(f"{len(generate(project.contracts))} modules are current")
+        click.echo(current)
     elif check:
-        click.echo(f"  next: run `lockgate schemas codegen{f' --into {into}' if into else ''}`", err=True)
+        click.echo(f"  next: run `lockgate schemas {command}`", err=True)
     return int(check and bool(paths))
 
 

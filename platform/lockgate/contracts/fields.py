@@ -11,7 +11,7 @@ import yaml
 
 from lockgate.contracts.report import Report, nearest
 
-__all__ = ["UNREAD", "At", "Fields", "Texts", "duration_ms"]
+__all__ = ["LONGEST_DURATION_MS", "UNITS_MS", "UNREAD", "At", "Fields", "Texts", "duration_ms"]
 
 T = TypeVar("T")
 
@@ -23,9 +23,9 @@ _KINDS: Final = {
     "null": "nothing",
     "timestamp": "a date",
 }
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)", re.ASCII)
-_LONGEST_DURATION_MS: Final = 36_500 * _UNITS_MS["d"]
+LONGEST_DURATION_MS: Final = 36_500 * UNITS_MS["d"]
 
 
 @attrs.frozen
@@ -57,8 +57,8 @@ def duration_ms(text: str) -> int | None:
     match = _DURATION.fullmatch(text)
     if match is None:
         return None
-    milliseconds = int(match[1]) * _UNITS_MS[match[2]]
-    return milliseconds if 0 < milliseconds <= _LONGEST_DURATION_MS else None
+    milliseconds = int(match[1]) * UNITS_MS[match[2]]
+    return milliseconds if 0 < milliseconds <= LONGEST_DURATION_MS else None
 
 
 class Fields:

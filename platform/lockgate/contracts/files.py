@@ -22,17 +22,17 @@ DEFAULT_RETENTION_MS: Final = 7 * 24 * 3600 * 1000
 DEFAULT_COMPATIBILITY: Final[Compatibility] = "FULL_TRANSITIVE"
 FOREVER: Final = -1
 
-_MAX_PARTITIONS = 10_000
-_MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
-_MAX_TIERS = 20
-_MAX_RETRY_MS = 30 * 24 * 3600 * 1000
-_MAX_CONCURRENCY = 1000
+MAX_PARTITIONS = 10_000
+MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
+MAX_TIERS = 20
+MAX_RETRY_MS = 30 * 24 * 3600 * 1000
+MAX_CONCURRENCY = 1000
 _LEVELS: Final = get_args(Compatibility)
 _STARTS: Final = get_args(Start)
 _KINDS_OF_ORDER: Final = get_args(Order)
 _DURATION_WORDS = "a duration such as 500ms, 10s, 1m, 12h or 7d"
-_TEAM: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
-_MAX_TEAM = 100
+TEAM: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
+MAX_TEAM = 100
 
 
 @attrs.frozen
@@ -149,8 +149,8 @@ def _topic(fields: Fields, file: str, report: Report) -> tuple[At[str] | None, i
         retention = given or retention
     return (
         topic.text("name"),
-        topic.integer("partitions", default=DEFAULT_PARTITIONS, maximum=_MAX_PARTITIONS),
-        topic.integer("replication", default=DEFAULT_REPLICATION, maximum=_MAX_REPLICATION),
+        topic.integer("partitions", default=DEFAULT_PARTITIONS, maximum=MAX_PARTITIONS),
+        topic.integer("replication", default=DEFAULT_REPLICATION, maximum=MAX_REPLICATION),
         retention.value,
     )
 
@@ -191,8 +191,8 @@ def _owner(fields: Fields, file: str, report: Report) -> OwnerEntry | None:
         return None
     owner = Fields(node, file, report, path="owner.", known=("team", "contact"), required=("team", "contact"))
     team, contact = owner.text("team"), owner.text("contact")
-    if team is not None and (not _TEAM.fullmatch(team.value) or len(team.value) > _MAX_TEAM):
-        expected = f"letters, digits and single hyphens between them, at most {_MAX_TEAM}"
+    if team is not None and (not TEAM.fullmatch(team.value) or len(team.value) > MAX_TEAM):
+        expected = f"letters, digits and single hyphens between them, at most {MAX_TEAM}"
         report.add(file, team.line, f"owner.team: expected {expected}, got {team.value!r}")
         return None
     return None if team is None or contact is None else OwnerEntry(Owner(team.value, contact.value), team.line)
@@ -248,11 +248,11 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
     retry = fields.parsed_list("retry", _retry_delay, f"{_DURATION_WORDS}, of at most 30d")
     if retry and consumes == nothing:
         report.add(file, fields.line_of("retry"), f"{path}retry has no effect on a workload that consumes nothing")
-    if retry and len(retry) > _MAX_TIERS:
+    if retry and len(retry) > MAX_TIERS:
         report.add(
             file,
             fields.line_of("retry"),
-            f"{path}retry: expected at most {_MAX_TIERS} delays, got {len(retry)}",
+            f"{path}retry: expected at most {MAX_TIERS} delays, got {len(retry)}",
             "each is a topic of its own",
         )
     start: At[Start] | None = fields.parsed("start", _start, "earliest or latest")
@@ -271,7 +271,7 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         publishes,
         None if retry is None else tuple(delay.value for delay in retry),
         None if start is None else start.value,
-        fields.integer("concurrency", default=1, maximum=_MAX_CONCURRENCY),
+        fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY),
         order,
     )
 
@@ -298,4 +298,4 @@ def _order(fields: Fields, path: str, file: str, report: Report) -> Order | None
 
 def _retry_delay(text: str) -> int | None:
     delay = duration_ms(text)
-    return None if delay is None or delay > _MAX_RETRY_MS else delay
+    return None if delay is None or delay > MAX_RETRY_MS else delay

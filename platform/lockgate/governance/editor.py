@@ -1,0 +1,189 @@
+"""JSON Schemas of `domain.yaml` and `service.yaml`: completion and errors in editors, from the limits that loading has.
+
+An editor sees one file at a time. What one file says about another is for the commands to judge, and so is what YAML
+hides from a schema: a field that stands there twice, an octal number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from lockgate.contracts import fields, files, names
+from lockgate.contracts.model import Compatibility, Order, Start
+from lockgate.governance.lint.rules import RULES
+
+__all__ = ["SCHEMAS", "domain_schema", "outdated", "service_schema", "write"]
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string", "pattern": r"^\S(.*\S)?$"}
+_NAME: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9.-]+$"}
+_EVENT_TYPE: Schema = {"type": "string", "pattern": r"^\w+\.\w+$"}
+
+
+def _up_to(maximum: int) -> str:
+    """Return a regular expression for the whole numbers from 1 to a maximum."""
+    digits = str(maximum)
+    found = [digits]
+    if len(digits) > 1:
+        found.append(f"[1-9][0-9]{{0,{len(digits) - 2}}}")
+    for place, digit in enumerate(digits):
+        lowest = 0 if place else 1
+        if int(digit) > lowest:
+            found.append(f"{digits[:place]}[{lowest}-{int(digit) - 1}][0-9]{{{len(digits) - place - 1}}}")
+    return "|".join(found)
+
+
+def _duration(longest_ms: int, *words: str) -> Schema:
+    """Return the schema of a duration of at most some milliseconds, or one of some words."""
+    spans = [f"0*({_up_to(longest_ms // unit)}){name}" for name, unit in fields.UNITS_MS.items()]
+    return {
+        "type": "string",
+        "pattern": f"^({'|'.join([*spans, *words])})$",
+        "examples": ["500ms", "10s", "7d", *words],
+    }
+
+
+def _object(properties: Mapping[str, Schema], required: Sequence[str] = (), **more: Any) -> Schema:
+    known = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    return known | ({"required": list(required)} if required else {}) | more
+
+
+def _list(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "uniqueItems": True, "items": items, **more}
+
+
+def _said(text: str, schema: Schema) -> Schema:
+    return {"description": text} | schema
+
+
+def _whole(maximum: int, default: int) -> Schema:
+    return {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
+
+
+_OWNER = _object(
+    {
+        "team": _said(
+            "Letters, digits and single hyphens; spelt the same way in every file.",
+            {"type": "string", "pattern": f"^{files.TEAM.pattern}$", "maxLength": files.MAX_TEAM},
+        ),
+        "contact": _said('Where the team is reached: "@handle" (in quotes), address or link.', _TEXT),
+    },
+    required=("team", "contact"),
+)
+
+
+def domain_schema() -> Schema:
+    """Return the JSON Schema of `domain.yaml`."""
+    topic = _object(
+        {
+            "name": _said("The domain's topic, which no other domain has.", _NAME),
+            "partitions": _said(
+                "May grow later, never shrink.", _whole(files.MAX_PARTITIONS, files.DEFAULT_PARTITIONS)
+            ),
+            "replication": _said(
+                "Replicas of each partition; all but one must be in sync for a write.",
+                _whole(files.MAX_REPLICATION, files.DEFAULT_REPLICATION),
+            ),
+            "retention": _said(
+                "How long records are kept.",
+                _duration(fields.LONGEST_DURATION_MS, "forever")
+                | {"default": f"{files.DEFAULT_RETENTION_MS // fields.UNITS_MS['d']}d"},
+            ),
+        },
+        required=("name",),
+    )
+    rules = {rule.id: {"type": "string", "description": rule.sentence} for rule in RULES}
+    exempt = {"type": "object", "properties": rules, "additionalProperties": False}
+    properties = {
+        "owner": _said("Who answers for the domain.", _OWNER),
+        "topic": topic,
+        "key": _said("A required string of every event; its UTF-8 bytes are the record's key.", _TEXT),
+        "compatibility": _said(
+            "What a change of a schema must not break.",
+            {"enum": list(get_args(Compatibility)), "default": files.DEFAULT_COMPATIBILITY},
+        ),
+        "events": _said("Event types, without the namespace; each has its .avsc file.", _list(_TEXT, minItems=1)),
+        "readers": _said("Workloads that may read the topic.", _list(_TEXT)),
+        "writers": _said("Workloads that may write to the topic.", _list(_TEXT)),
+        "lint": _object(
+            {"exempt": _said("Rules of lint that do not hold here, each with the reason.", exempt)},
+            required=("exempt",),
+        ),
+    }
+    required = ("owner", "topic", "key", "events")
+    return _document("domain.yaml", "What a domain promises, and to whom.", _object(properties, required))
+
+
+def service_schema() -> Schema:
+    """Return the JSON Schema of `service.yaml`."""
+    workload = _object(
+        {
+            "consumes": _said("Full names of event types, all of one domain.", _list(_EVENT_TYPE)),
+            "publishes": _said("Full names of event types, of any domains.", _list(_EVENT_TYPE)),
+            "retry": _said(
+                "The delay before each further attempt; each is a topic of its own.",
+                {"type": "array", "items": _duration(files.MAX_RETRY_MS), "maxItems": files.MAX_TIERS},
+            ),
+            "start": _said(
+                "Where a new workload's group begins: at the first record there is, or at the next.",
+                {"enum": list(get_args(Start)), "default": "earliest"},
+            ),
+            "concurrency": _said("How many records are handled at once.", _whole(files.MAX_CONCURRENCY, 1)),
+            "order": _said(
+                "Of what the order is kept while several are handled.",
+                {"enum": list(get_args(Order)), "default": "partition"},
+            ),
+        },
+        anyOf=[
+            {"required": [name], "properties": {name: {"type": "array", "minItems": 1}}}
+            for name in ("consumes", "publishes")
+        ],
+        dependencies={name: ["consumes"] for name in ("retry", "start", "concurrency", "order")},
+    )
+    workloads = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": _NAME["pattern"], "maxLength": names.MAX_PRINCIPAL_LENGTH},
+        "additionalProperties": workload,
+    }
+    properties = {
+        "name": _said("What `lockgate run` and `Service(…)` call it; no other service has it.", _NAME),
+        "owner": _said("Who runs the service, and owns its dead letters.", _OWNER),
+        "workloads": _said("Its identities: each is a user, a principal and a consumer group of its name.", workloads),
+    }
+    return _document("service.yaml", "What a service asks for.", _object(properties, tuple(properties)))
+
+
+def _document(title: str, description: str, schema: Schema) -> Schema:
+    # draft 7 is what the YAML language server, and with it most editors, knows best
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, "description": description, **schema}
+
+
+SCHEMAS = {"schemas/domain.schema.json": domain_schema, "services/service.schema.json": service_schema}
+"""The schemas by their paths in a project."""
+
+
+def outdated(root: Path) -> list[str]:
+    """Return the paths of schemas that are missing or not current."""
+    return [path for path, text in _texts().items() if not (root / path).is_file() or _read(root / path) != text]
+
+
+def write(root: Path) -> list[str]:
+    """Write the schemas that are not current, and return their paths."""
+    texts, paths = _texts(), outdated(root)
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(texts[path], encoding="utf-8")
+    return paths
+
+
+def _texts() -> dict[str, str]:
+    return {path: json.dumps(make(), indent=2, ensure_ascii=False) + "\n" for path, make in SCHEMAS.items()}
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
