@@ -10,13 +10,18 @@ __all__ = ["catalog"]
 
 
 @click.command()
+@click.option("--codeowners", is_flag=True, help="Print a CODEOWNERS file instead: who is asked before files change.")
 @output_option
 @pass_project
-def catalog(project: Project, output: str) -> None:
+def catalog(project: Project, output: str, *, codeowners: bool) -> None:
     """Show the ownership matrix as a Markdown table: owners, event types, writers and readers of every domain.
 
-    With --output json, a list of objects: domain, topic, owner, contact, events, writers, readers.
+    With --output json, a list of objects: domain, topic, owner, contact, events, writers, readers. With --codeowners as
+    well: path, team, contact, owners, declared.
     """
+    if codeowners:
+        _codeowners(project, output)
+        return
     from lockgate.governance import catalog as matrix  # `--help` needs none of it
 
     entries = matrix.catalog(project.contracts)
@@ -24,3 +29,19 @@ def catalog(project: Project, output: str) -> None:
         echo_json(matrix.as_json(entries))
     else:
         click.echo(matrix.as_markdown(entries), nl=False)
+
+
+def _codeowners(project: Project, output: str) -> None:
+    from lockgate.governance.codeowners import as_codeowners, as_json, owned
+
+    entries = owned(project.contracts)
+    if output == "json":
+        echo_json(as_json(entries))
+    else:
+        click.echo(as_codeowners(entries), nl=False)
+    for entry in entries:
+        if not entry.owners:
+            click.echo(
+                f"{entry.declared}: {entry.path} has no owner in it: {entry.contact!r} is no @handle or e-mail address",
+                err=True,
+            )
