@@ -25,7 +25,7 @@ LAYERS = (
     {"committed", "records", "connection"},
     {"registry"},
     {"governance", "provisioning", "runtime", "deadletters"},
-    {"local", "testing"},
+    {"local", "testing", "starter"},
     {"demo"},
     {"console"},
     {"cli"},

@@ -21,6 +21,7 @@ _COMMANDS = {
     "dlq": "lockgate.cli.dlq:dlq",
     "down": "lockgate.cli.stack:down",
     "offsets": "lockgate.cli.offsets:offsets",
+    "init": "lockgate.cli.init:init",
     "plan": "lockgate.cli.provisioning:plan",
     "rotate": "lockgate.cli.rotate:rotate",
     "run": "lockgate.cli.run:run",

@@ -1,0 +1,1 @@
+"""A small world of one's own, for `lockgate init`."""
