@@ -10,7 +10,7 @@ from typing import NamedTuple
 import attrs
 
 from lockgate.avro import hazards, resolution
-from lockgate.avro.findings import Direction, Finding, Rule
+from lockgate.avro.findings import Direction, Finding, Route, Rule
 from lockgate.avro.hazards import Newer
 from lockgate.avro.types import Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Type, Union, branch_name
 
@@ -38,14 +38,21 @@ def select_branch(writer: Type, reader: Union) -> int | None:
 
 
 class _Place(NamedTuple):
-    """Say where the comparison is: pointers into both documents, and the way there in field names."""
+    """Say where the comparison is: pointers into both documents, the way there in field names, and in the datum."""
 
     reader: str
     writer: str
     name: str
+    route: Route
 
-    def into(self, reader: str, writer: str, name: str = "") -> _Place:
-        return _Place(reader, writer, self.name + name)
+    def at(self, reader: str, writer: str) -> _Place:
+        return _Place(reader, writer, self.name, self.route)
+
+    def into(self, reader: str, writer: str, name: str, step: str) -> _Place:
+        return _Place(reader, writer, f"{self.name}{name}", (*self.route, step))
+
+    def ending(self, symbols: list[str]) -> _Place:
+        return self._replace(route=(*self.route, tuple(symbols)))
 
     def say(self, text: str) -> str:
         return f"{self.name}: {text}" if self.name else text
@@ -66,7 +73,7 @@ class Comparison:
 
     def compare(self, writer: Type, reader: Type) -> list[Finding]:
         """Return every finding, without version and witness."""
-        self._visit(writer, reader, _Place("", "", ""))
+        self._visit(writer, reader, _Place("", "", "", ()))
         return self._findings
 
     def _visit(self, writer: Type, reader: Type, place: _Place) -> None:
@@ -74,7 +81,8 @@ class Comparison:
             return
         if isinstance(writer, Union):
             for index, branch in enumerate(writer.branches):
-                self._branch(branch, reader, place.into(place.reader, f"{writer.path}/{index}"))
+                way = (*place.route, index)
+                self._branch(branch, reader, _Place(place.reader, f"{writer.path}/{index}", place.name, way))
         elif isinstance(reader, Union):
             self._branch(writer, reader, place)
         elif isinstance(writer, Primitive) and isinstance(reader, Primitive):
@@ -84,9 +92,11 @@ class Comparison:
             else:
                 self._mismatch(writer, reader, place)
         elif isinstance(writer, Array) and isinstance(reader, Array):
-            self._visit(writer.items, reader.items, place.into(f"{reader.path}/items", f"{writer.path}/items", "[]"))
+            self._visit(
+                writer.items, reader.items, place.into(f"{reader.path}/items", f"{writer.path}/items", "[]", "[]")
+            )
         elif isinstance(writer, Map) and isinstance(reader, Map):
-            place = place.into(f"{reader.path}/values", f"{writer.path}/values", "[]")
+            place = place.into(f"{reader.path}/values", f"{writer.path}/values", "[]", "[]")
             self._visit(writer.values, reader.values, place)
         elif isinstance(writer, Record | Enum | Fixed) and type(writer) is type(reader):
             self._named(writer, reader, place)
@@ -100,7 +110,7 @@ class Comparison:
             return
         nearest: list[Finding] = []
         for index in resolution.candidates(writer, reader):
-            inner = self._apart(writer, reader.branches[index], place.into(f"{reader.path}/{index}", place.writer))
+            inner = self._apart(writer, reader.branches[index], place.at(f"{reader.path}/{index}", place.writer))
             breaking = [finding for finding in inner if finding.kind == "breaking"]
             if not breaking:
                 self._findings += inner
@@ -129,7 +139,7 @@ class Comparison:
         self._uses[pair] = self._uses.get(pair, 0) + 1
         depth = self._open[pair] = len(self._open)
         around, self._reached = self._reached, depth
-        inner = self._apart_named(writer, reader, _Place(reader.path, writer.path, place.name))
+        inner = self._apart_named(writer, reader, place.at(reader.path, writer.path))
         del self._open[pair]
         if not inner and self._reached >= depth:
             self._clean.add(pair)
@@ -140,7 +150,7 @@ class Comparison:
         outer, self._findings = self._findings, []
         if not resolution.names_match(writer, reader):
             text = f"{writer.name} is written, and the reader's {reader.name} has neither that name nor that alias"
-            self._breaking("NAME_MISMATCH", place.into(f"{reader.path}/name", f"{writer.path}/name"), text)
+            self._breaking("NAME_MISMATCH", place.at(f"{reader.path}/name", f"{writer.path}/name"), text)
         for hazard in hazards.of_names(writer, reader, self._newer):
             self._unsafe(hazard, place)
         match writer, reader:
@@ -151,7 +161,7 @@ class Comparison:
             case Fixed(), Fixed():
                 if writer.size != reader.size:
                     text = f"{writer.size} bytes are written, and the reader takes exactly {reader.size}"
-                    place = place.into(f"{reader.path}/size", f"{writer.path}/size")
+                    place = place.at(f"{reader.path}/size", f"{writer.path}/size")
                     self._breaking("FIXED_SIZE_MISMATCH", place, text)
                 else:
                     for hazard in hazards.of_values(writer, reader):
@@ -165,10 +175,10 @@ class Comparison:
         missing = [symbol for symbol in writer.symbols if symbol not in reader.symbols]
         if missing and reader.default is None:
             text = f"{', '.join(missing)} may be written, which the reader's {reader.name} does not have"
-            place = place.into(f"{reader.path}/symbols", f"{writer.path}/symbols")
-            self._breaking("MISSING_ENUM_SYMBOLS", place, text)
+            place = place.at(f"{reader.path}/symbols", f"{writer.path}/symbols")
+            self._breaking("MISSING_ENUM_SYMBOLS", place.ending(missing), text)
         elif missing:
-            self._unsafe(hazards.of_symbols(missing, reader), place)
+            self._unsafe(hazards.of_symbols(missing, reader), place.ending(missing))
 
     def _records(self, writer: Record, reader: Record, place: _Place) -> None:
         dot = "." if place.name else ""
@@ -177,26 +187,29 @@ class Comparison:
             if field.aliases:
                 known_as = [name for name in (field.name, *field.aliases) if name in writer.positions]
                 if len(known_as) > 1:
-                    self._ambiguous(field, known_as, place.into(f"{reader.path}/fields/{index}/aliases", writer.path))
+                    self._ambiguous(field, known_as, place.at(f"{reader.path}/fields/{index}/aliases", writer.path))
                 if known_as:
                     position = writer.positions[known_as[0]]
             if position is None:
                 if not field.has_default:
-                    self._not_written(index, field, writer, reader, place.into("", "", f"{dot}{field.name}"))
+                    self._not_written(
+                        index, field, writer, reader, place._replace(name=f"{place.name}{dot}{field.name}")
+                    )
                 continue
             written = writer.fields[position]
             if written is field:
                 continue
             if written.type is not field.type:
                 here = f"{reader.path}/fields/{index}/type", f"{writer.path}/fields/{position}/type"
-                self._visit(written.type, field.type, place.into(*here, f"{dot}{field.name}"))
+                self._visit(written.type, field.type, place.into(*here, f"{dot}{field.name}", written.name))
             for hazard in hazards.of_fields(written, field, self._newer):
                 here = f"{reader.path}/fields/{index}", f"{writer.path}/fields/{position}"
-                self._unsafe(hazard, place.into(*here, f"{dot}{field.name}"))
+                self._unsafe(hazard, place.into(*here, f"{dot}{field.name}", written.name))
         if self._newer is not None and len(writer.fields) > 0:
             for index, position, hazard in hazards.of_lost_fields(writer, reader):
                 here = f"{reader.path}/fields/{index}", f"{writer.path}/fields/{position}"
-                self._unsafe(hazard, place.into(*here, f"{dot}{reader.fields[index].name}"))
+                lost = writer.fields[position].name
+                self._unsafe(hazard, place.into(*here, f"{dot}{reader.fields[index].name}", lost))
 
     def _ambiguous(self, field: Field, known_as: list[str], place: _Place) -> None:
         text = (
@@ -212,13 +225,13 @@ class Comparison:
             text = f"the field is not written, and the default of {field.type.name} is no default of the field"
             self._breaking(
                 "TYPE_MISMATCH",
-                place.into(f"{path}/type", writer.path),
+                place.at(f"{path}/type", writer.path),
                 text,
                 fix=_FIXES["READER_FIELD_MISSING_DEFAULT_VALUE"][self._direction],
             )
             return
         text = "the reader needs it, it is not written, and it has no default"
-        self._breaking("READER_FIELD_MISSING_DEFAULT_VALUE", place.into(path, fields), text)
+        self._breaking("READER_FIELD_MISSING_DEFAULT_VALUE", place.at(path, fields), text)
 
     def _mismatch(self, writer: Type, reader: Type, place: _Place) -> None:
         self._breaking("TYPE_MISMATCH", place, f"{_a(writer)} is written, and the reader takes {_a(reader)}")
@@ -239,6 +252,7 @@ class Comparison:
                 place.say(text),
                 fix,
                 causes,
+                route=place.route,
             )
         )
 

@@ -27,7 +27,7 @@ from lockgate.avro.types import (
 )
 from lockgate.errors import SchemaError
 
-__all__ = ["default_branch", "default_datum", "from_raw"]
+__all__ = ["default_branch", "default_datum", "from_raw", "is_default"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH = datetime(1970, 1, 1)  # local timestamps have no zone by definition
@@ -68,6 +68,33 @@ def default_datum(type_: Type, default: Any, path: str = "") -> Any:
         case _:
             pass
     raise _misfit(type_, default, path)
+
+
+def is_default(type_: Type, default: Any) -> bool:
+    """Say whether registries take a value for a type's default: they do not look into text."""
+    match type_:
+        case Union():
+            return any(is_default(branch, default) for branch in type_.branches)
+        case Record():
+            return isinstance(default, Mapping) and all(
+                is_default(field.type, default.get(field.name, field.default))
+                for field in type_.fields
+                if field.name in default or not field.has_default
+            )
+        case Array():
+            return isinstance(default, list | tuple) and all(is_default(type_.items, item) for item in default)
+        case Map():
+            return isinstance(default, Mapping) and all(is_default(type_.values, value) for value in default.values())
+        case Primitive(kind="float" | "double") if isinstance(default, str):
+            return default in ("NaN", "Infinity", "-Infinity")
+        case Primitive(kind="null" | "boolean" | "int" | "long" | "float" | "double"):
+            try:
+                _raw(type_, default, "")
+            except SchemaError:
+                return False
+            return True
+        case _:
+            return isinstance(default, str)
 
 
 def default_branch(union: Union, default: Any, path: str = "") -> int:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-__all__ = ["Direction", "Finding", "Hazard", "Kind", "Level", "Rule", "Witness"]
+__all__ = ["Direction", "Finding", "Hazard", "Kind", "Level", "Route", "Rule", "Witness"]
 
 Level: TypeAlias = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
@@ -39,6 +39,8 @@ Hazard: TypeAlias = Literal[
     "RENAMED_BY_ALIAS",
 ]
 """Of unsafe findings: no registry objects, and something is lost or read as what it is not."""
+
+Route: TypeAlias = tuple[str | int | tuple[str, ...], ...]
 
 
 @attrs.frozen
@@ -90,6 +92,8 @@ class Finding:
     """What is wrong inside: in the branches of a union that come nearest, in a type that is used by its name."""
     witness: Witness | None = None
     """None where no witness was asked for, and for what only people would miss: a doc, an owner."""
+    route: Route = attrs.field(default=(), eq=False, repr=False)
+    """The way to the part in the writer's datum: field names, `[]`, indexes of branches, and the symbols at its end."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON form."""

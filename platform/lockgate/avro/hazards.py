@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from lockgate.avro.defaults import default_branch
 from lockgate.avro.findings import Hazard
 from lockgate.avro.types import Enum, Field, Fixed, Named, Primitive, Record, Type, Union, branch_name
+from lockgate.errors import SchemaError
 
 __all__ = ["Danger", "Newer", "of_fields", "of_lost_fields", "of_names", "of_symbols", "of_values"]
 
@@ -202,9 +203,12 @@ def _outline(type_: Type) -> Any:
 
 def _branch(field: Field) -> str:
     """Say of which type a union's default is, where only that tells two defaults apart."""
-    if isinstance(field.type, Union) and isinstance(field.default, str):
+    if not isinstance(field.type, Union) or not isinstance(field.default, str):
+        return ""
+    try:
         return f" ({branch_name(field.type.branches[default_branch(field.type, field.default)])})"
-    return ""
+    except SchemaError:  # a default that a registry took, and that no branch has
+        return ""
 
 
 def _json(value: Any) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockgate.avro.defaults import default_datum
+from lockgate.avro.defaults import default_datum, is_default
 from lockgate.avro.logical import parse_logical
 from lockgate.avro.types import (
     INT_MAX,
@@ -40,18 +40,25 @@ _MAX_CONTAINERS = 8
 """Lists of lists of maps … without a record between: a generated function can nest loops only so deep."""
 
 
-def parse(document: Any, *, self_contained: bool = True) -> Type:
+_WIDE_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def parse(document: Any, *, self_contained: bool = True, strict: bool = True) -> Type:
     """Parse a schema document and return its type.
 
     With `self_contained` off, names that the document does not define become References, and defaults of their fields
-    are not checked. Raise SchemaError with the JSON pointer of the first mistake.
+    are not checked. With `strict` off, what registries take for a schema is one, though Lockgate would not encode or
+    decode with it: letters beyond ASCII in names, unions and enums of nothing, types that no value ends, aliases that
+    are other fields' names, decimals that are none. Raise SchemaError with the JSON pointer of the first mistake.
     """
-    return _Parser(self_contained).document(document)
+    return _Parser(self_contained, strict).document(document)
 
 
 class _Parser:
-    def __init__(self, self_contained: bool) -> None:
+    def __init__(self, self_contained: bool, strict: bool) -> None:
         self._self_contained = self_contained
+        self._strict = strict
+        self._word = _NAME if strict else _WIDE_NAME
         self._named: dict[str, Named] = {}
         self._open: set[str] = set()
         self._defaults: list[tuple[Field, str]] = []
@@ -60,6 +67,11 @@ class _Parser:
 
     def document(self, document: Any) -> Type:
         root = self._type(document, "", "")
+        if not self._strict:
+            for field, path in self._defaults:
+                if not is_default(field.type, field.default):
+                    raise SchemaError(f"the default {field.default!r} is no {branch_name(field.type)}", path=path)
+            return root
         for type_ in walk(root):
             if isinstance(type_, Record):
                 self._refuse_endless(type_)
@@ -100,7 +112,7 @@ class _Parser:
             return _PLAIN[name]
         if name in _COMPLEX:
             raise SchemaError(f"a {name} is written as an object", path=path)
-        full_name = _full_name(name, namespace, path)
+        full_name = self._full_name(name, namespace, path)
         known = self._named.get(full_name)
         if known is not None:
             return known
@@ -118,7 +130,7 @@ class _Parser:
             if branch_name(type_) in map(branch_name, branches):
                 raise SchemaError(f"{branch_name(type_)} is in the union twice", path=here)
             branches.append(type_)
-        if not branches:
+        if not branches and self._strict:
             raise SchemaError("a union needs at least one type", path=path)
         return Union(tuple(branches), path)
 
@@ -136,9 +148,11 @@ class _Parser:
             return Map(self._contained(document, "values", namespace, path), path)
         if kind is None:
             raise SchemaError("`type` is missing", path=path)
+        if not isinstance(kind, str | Mapping):
+            raise SchemaError(f"expected the name of a type, got {_json_kind(kind)}", path=f"{path}/type")
         inner = self._type(kind, namespace, f"{path}/type")
         if isinstance(inner, Primitive) and inner.logical is None and "logicalType" in document:
-            logical = parse_logical(document, inner.kind, None, path)
+            logical = self._logical(document, inner.kind, None, path)
             return Primitive(inner.kind, logical, _unknown_logical(document, logical))
         return inner
 
@@ -149,7 +163,7 @@ class _Parser:
 
     def _contained(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
         self._containers += 1
-        if self._containers > _MAX_CONTAINERS:
+        if self._containers > _MAX_CONTAINERS and self._strict:
             raise SchemaError(f"arrays and maps are nested more than {_MAX_CONTAINERS} deep", path=path)
         type_ = self._member(document, key, namespace, path)
         self._containers -= 1
@@ -164,17 +178,20 @@ class _Parser:
             raise SchemaError("`name` is missing" if name is None else "`name` must be a string", path=path)
         own = document.get("namespace", namespace)
         if not isinstance(own, str):
-            raise SchemaError("`namespace` must be a string", path=f"{path}/namespace")
-        full_name = _full_name(name, own, f"{path}/name")
-        if full_name.rpartition(".")[2] in PRIMITIVES:
+            if self._strict:
+                raise SchemaError("`namespace` must be a string", path=f"{path}/namespace")
+            own = namespace
+        full_name = self._full_name(name, own, f"{path}/name")
+        if (full_name.rpartition(".")[2] if self._strict else full_name) in PRIMITIVES:
             raise SchemaError(f"{name} is the name of a primitive type", path=f"{path}/name")
         if full_name in self._named:
             raise SchemaError(f"{full_name} is defined twice", path=path)
         inside = full_name.rpartition(".")[0]
         aliases = tuple(
-            _full_name(alias, inside, f"{path}/aliases/{index}") for index, alias in enumerate(_aliases(document, path))
+            self._full_name(alias, inside, f"{path}/aliases/{index}")
+            for index, alias in enumerate(_aliases(document, path))
         )
-        return full_name, inside, aliases, _doc(document, path)
+        return full_name, inside, aliases, self._doc(document, path)
 
     def _record(self, document: Mapping[str, Any], namespace: str, path: str) -> Record:
         name, inside, aliases, doc = self._identity(document, namespace, path)
@@ -189,7 +206,7 @@ class _Parser:
         for index, member in enumerate(members):
             here = f"{path}/fields/{index}"
             field = self._field(member, inside, here)
-            for known_as in (field.name, *field.aliases):
+            for known_as in (field.name, *field.aliases) if self._strict else (field.name,):
                 if known_as in seen:
                     raise SchemaError(f"{known_as} is a field of {name} twice", path=here)
                 seen.add(known_as)
@@ -203,16 +220,18 @@ class _Parser:
         if not isinstance(document, Mapping):
             raise SchemaError(f"expected a field, got {_json_kind(document)}", path=path)
         name = document.get("name")
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not self._word.fullmatch(name):
             raise SchemaError(
                 f"expected a field's name, got {name!r}", path=f"{path}/name" if "name" in document else path
             )
         aliases = tuple(_aliases(document, path))
         for index, alias in enumerate(aliases):
-            if not _NAME.fullmatch(alias):
+            if self._strict and not _NAME.fullmatch(alias):
                 raise SchemaError(f"{alias!r} is no name", path=f"{path}/aliases/{index}")
+        if document.get("order", "ascending") not in ("ascending", "descending", "ignore"):
+            raise SchemaError("`order` must be ascending, descending or ignore", path=f"{path}/order")
         type_ = self._member(document, "type", namespace, path)
-        field = Field(name, type_, document.get("default", NO_DEFAULT), aliases, _doc(document, path))
+        field = Field(name, type_, document.get("default", NO_DEFAULT), aliases, self._doc(document, path))
         if field.has_default:
             self._defaults.append((field, f"{path}/default"))
         return field
@@ -220,11 +239,11 @@ class _Parser:
     def _enum(self, document: Mapping[str, Any], namespace: str, path: str) -> Enum:
         name, _, aliases, doc = self._identity(document, namespace, path)
         symbols = document.get("symbols")
-        if not isinstance(symbols, Sequence) or isinstance(symbols, str | bytes) or not symbols:
+        if not isinstance(symbols, Sequence) or isinstance(symbols, str | bytes) or not (symbols or not self._strict):
             raise SchemaError("`symbols` must be a list of at least one symbol", path=path)
         for index, symbol in enumerate(symbols):
             here = f"{path}/symbols/{index}"
-            if not isinstance(symbol, str) or not _NAME.fullmatch(symbol):
+            if not isinstance(symbol, str) or not self._word.fullmatch(symbol):
                 raise SchemaError(f"{symbol!r} is no symbol", path=here)
             if symbol in symbols[:index]:
                 raise SchemaError(f"{symbol} is there twice", path=here)
@@ -240,18 +259,35 @@ class _Parser:
         size = document.get("size")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= INT_MAX:
             raise SchemaError("`size` must be a number of bytes", path=path)
-        logical = parse_logical(document, "fixed", size, path)
+        logical = self._logical(document, "fixed", size, path)
         unknown = _unknown_logical(document, logical)
         fixed = Fixed(name, size, logical, aliases, doc, _owner(document), path, unknown)
         self._named[name] = fixed
         return fixed
 
+    def _full_name(self, name: str, namespace: str, path: str) -> str:
+        full_name = name if "." in name or not namespace else f"{namespace}.{name}"
+        if not self._strict:
+            full_name = full_name.removeprefix(".")
+        if not all(map(self._word.fullmatch, full_name.split("."))):
+            raise SchemaError(f"{full_name!r} is no Avro name", path=path)
+        return full_name
 
-def _full_name(name: str, namespace: str, path: str) -> str:
-    full_name = name if "." in name or not namespace else f"{namespace}.{name}"
-    if not all(_NAME.fullmatch(part) for part in full_name.split(".")):
-        raise SchemaError(f"{full_name!r} is no Avro name", path=path)
-    return full_name
+    def _doc(self, document: Mapping[str, Any], path: str) -> str:
+        doc = document.get("doc", "")
+        if not isinstance(doc, str):
+            if self._strict:
+                raise SchemaError("`doc` must be a string", path=f"{path}/doc")
+            return ""
+        return doc
+
+    def _logical(self, document: Mapping[str, Any], kind: str, size: int | None, path: str) -> Logical | None:
+        try:
+            return parse_logical(document, kind, size, path)
+        except SchemaError:
+            if self._strict:
+                raise
+            return None
 
 
 def _aliases(document: Mapping[str, Any], path: str) -> Sequence[str]:
@@ -261,13 +297,6 @@ def _aliases(document: Mapping[str, Any], path: str) -> Sequence[str]:
         raise SchemaError("`aliases` must be a list of names", path=f"{path}/aliases")
     found: Sequence[str] = aliases
     return found
-
-
-def _doc(document: Mapping[str, Any], path: str) -> str:
-    doc = document.get("doc", "")
-    if not isinstance(doc, str):
-        raise SchemaError("`doc` must be a string", path=f"{path}/doc")
-    return doc
 
 
 def _owner(document: Mapping[str, Any]) -> str:

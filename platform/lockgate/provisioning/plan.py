@@ -243,7 +243,7 @@ def _subjects(desired: Desired, actual: Actual) -> Iterator[Change | Refusal]:
 
 def _incompatible(subject: Subject, there: ActualSubject) -> Refusal | None:
     findings = compatibility.check(
-        [version.schema for version in there.history], subject.event.schema, subject.compatibility
+        [version.schema for version in there.history], subject.event.schema, subject.compatibility, witnesses=False
     )
     reasons = [finding.message for finding in findings if finding.kind == "breaking"]
     if not reasons and there.accepted is False:

@@ -131,7 +131,7 @@ def test_a_finding_names_rule_and_place(
 
 
 def test_a_finding_says_its_direction() -> None:
-    [finding] = check([REQUIRED], EMPTY, "FULL")
+    [finding] = check([REQUIRED], EMPTY, "FULL", witnesses=False)
     assert finding == Finding(
         kind="breaking",
         rule="READER_FIELD_MISSING_DEFAULT_VALUE",
