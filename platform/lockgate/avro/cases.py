@@ -1,4 +1,4 @@
-"""Cases: a list of questions to the checker as JSON, and the list of its answers, so that any suite can be run on it."""
+"""Cases: a list of questions to the checker as JSON, and the list of its answers: any suite can be run on it."""
 
 from __future__ import annotations
 

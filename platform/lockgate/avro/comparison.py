@@ -10,7 +10,7 @@ from typing import NamedTuple
 import attrs
 
 from lockgate.avro import hazards, resolution
-from lockgate.avro.findings import Direction, Finding, Route, Rule
+from lockgate.avro.findings import Direction, Finding, Hazard, Kind, Route, Rule
 from lockgate.avro.hazards import Newer
 from lockgate.avro.types import Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Type, Union, branch_name
 
@@ -68,6 +68,8 @@ class Comparison:
         self._open: dict[tuple[int, int], int] = {}
         self._clean: set[tuple[int, int]] = set()
         self._uses: dict[tuple[int, int], int] = {}
+        self._broken: dict[tuple[int, int], Finding] = {}
+        """The first breaking finding in a pair: it stands for all of them where the pair is not looked into again."""
         self._reached = 0
         """The outermost open pair that was met again since; a pair is clean only if what it rests on is."""
 
@@ -135,12 +137,16 @@ class Comparison:
             self._reached = min(self._reached, self._open[pair])
             return
         if self._uses.get(pair, 0) >= MAX_USES:
+            if pair in self._broken:
+                self._findings.append(_used(self._broken[pair], writer, reader, place))
             return
         self._uses[pair] = self._uses.get(pair, 0) + 1
         depth = self._open[pair] = len(self._open)
         around, self._reached = self._reached, depth
         inner = self._apart_named(writer, reader, place.at(reader.path, writer.path))
         del self._open[pair]
+        if pair not in self._broken and (first := next((f for f in inner if f.kind == "breaking"), None)) is not None:
+            self._broken[pair] = first
         if not inner and self._reached >= depth:
             self._clean.add(pair)
         self._reached = min(around, self._reached)
@@ -239,27 +245,28 @@ class Comparison:
     def _breaking(
         self, rule: Rule, place: _Place, text: str, causes: tuple[Finding, ...] = (), fix: str | None = None
     ) -> None:
-        fix = fix or _FIXES[rule][self._direction]
-        self._findings.append(
-            Finding(
-                "breaking",
-                rule,
-                0,
-                self._direction,
-                place.reader,
-                place.writer,
-                place.name,
-                place.say(text),
-                fix,
-                causes,
-                route=place.route,
-            )
-        )
+        self._add("breaking", rule, place, text, fix or _FIXES[rule][self._direction], causes)
 
     def _unsafe(self, hazard: hazards.Danger, place: _Place) -> None:
-        text = place.say(hazard.text)
+        self._add("unsafe", hazard.rule, place, hazard.text, hazard.fix, ())
+
+    def _add(
+        self, kind: Kind, rule: Rule | Hazard, place: _Place, text: str, fix: str, causes: tuple[Finding, ...]
+    ) -> None:
         self._findings.append(
-            Finding("unsafe", hazard.rule, 0, self._direction, place.reader, place.writer, place.name, text, hazard.fix)
+            Finding(
+                kind=kind,
+                rule=rule,
+                version=0,
+                direction=self._direction,
+                reader_path=place.reader,
+                writer_path=place.writer,
+                place=place.name,
+                message=place.say(text),
+                fix=fix,
+                causes=causes,
+                route=place.route,
+            )
         )
 
 

@@ -105,6 +105,11 @@ def _source(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tup
     show_default=True,
     help="From what on the gate says no.",
 )
+@click.option(
+    "--cases",
+    metavar="FILE",
+    help="Check the schemas of a JSON file instead, `-` for standard input; print the answers as JSON, and exit 0.",
+)
 @as_option("ci")
 @click.option(
     "--output",
@@ -114,11 +119,18 @@ def _source(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tup
     help="Form of the result; `github` and `gitlab` are annotations for their merge views.",
 )
 @pass_project
-def check(project: Project, sources: tuple[str, ...], fail_on: str, principal: str, output: Form) -> int:
+def check(
+    project: Project, sources: tuple[str, ...], fail_on: str, cases: str | None, principal: str, output: Form
+) -> int:
     """Compare every event type's schema with its earlier versions, at the compatibility level of its domain.
 
     Exit 1 where readers or writers would break, or a subject is gone that is still read.
     """
+    if cases is not None:
+        from lockgate.cli.cases import answer_cases
+
+        answer_cases(cases)
+        return 0
     from lockgate.governance.check import check as check_all
 
     settings = _registry_settings(principal, project) if "registry" in sources else None
