@@ -166,7 +166,7 @@ def innermost(finding: Finding) -> Iterator[Finding]:
 def fastavro_is_lenient(finding: Finding, pair: Pair) -> bool:
     """Say whether a breaking finding is of a class that fastavro reads all the same: docs/compatibility.md has them."""
     for inner in innermost(finding):
-        # two written fields fill one: the last one wins
+        # two written fields fill one
         if inner.reader_path.endswith("/aliases"):
             return True
     text = json.dumps(pair[1])
