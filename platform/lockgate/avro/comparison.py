@@ -79,7 +79,7 @@ class Comparison:
         return self._findings
 
     def _visit(self, writer: Type, reader: Type, place: _Place) -> None:
-        if writer is reader:
+        if writer is reader or writer == reader:  # named types are equal only to themselves
             return
         if isinstance(writer, Union):
             for index, branch in enumerate(writer.branches):
@@ -205,9 +205,12 @@ class Comparison:
             written = writer.fields[position]
             if written is field:
                 continue
-            if written.type is not field.type:
+            changed = written.type is not field.type and written.type != field.type
+            if changed:
                 here = f"{reader.path}/fields/{index}/type", f"{writer.path}/fields/{position}/type"
                 self._visit(written.type, field.type, place.into(*here, f"{dot}{field.name}", written.name))
+            if self._newer is None or not (changed or hazards.differ(written, field)):
+                continue
             for hazard in hazards.of_fields(written, field, self._newer):
                 here = f"{reader.path}/fields/{index}", f"{writer.path}/fields/{position}"
                 self._unsafe(hazard, place.into(*here, f"{dot}{field.name}", written.name))

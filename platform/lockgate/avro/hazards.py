@@ -15,7 +15,7 @@ from lockgate.avro.findings import Hazard
 from lockgate.avro.types import Enum, Field, Fixed, Named, Primitive, Record, Type, Union, branch_name
 from lockgate.errors import SchemaError
 
-__all__ = ["Danger", "Newer", "of_fields", "of_lost_fields", "of_names", "of_symbols", "of_values"]
+__all__ = ["Danger", "Newer", "differ", "of_fields", "of_lost_fields", "of_names", "of_symbols", "of_values"]
 
 Newer: TypeAlias = Literal["reader", "writer"] | None
 """Which of the two is the candidate, where the other is the version right before it."""
@@ -127,6 +127,16 @@ def of_names(writer: Named, reader: Named, newer: Newer) -> Iterator[Danger]:
                 f"unknown symbols of {new.name} were read as {old.default} and are now read as {new.default}",
                 "Keep the default symbol.",
             )
+
+
+def differ(writer: Field, reader: Field) -> bool:
+    """Say whether there is anything of a field, its type apart, for `of_fields` to look at."""
+    return (
+        writer.default != reader.default
+        or writer.doc != reader.doc
+        or writer.aliases != reader.aliases
+        or writer.name != reader.name
+    )
 
 
 def of_fields(writer: Field, reader: Field, newer: Newer) -> Iterator[Danger]:

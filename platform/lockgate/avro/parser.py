@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from lockgate.avro.defaults import default_datum, is_default
@@ -32,7 +33,6 @@ from lockgate.errors import SchemaError
 
 __all__ = ["parse"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _COMPLEX = ("record", "error", "enum", "fixed", "array", "map")
 _PLAIN = {name: Primitive(name) for name in PRIMITIVES}
 _MAX_NESTING = 100
@@ -40,7 +40,11 @@ _MAX_CONTAINERS = 8
 """Lists of lists of maps … without a record between: a generated function can nest loops only so deep."""
 
 
-_WIDE_NAME = re.compile(r"[^\W\d]\w*")
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and text.isascii()
+
+
+_is_wide_name = re.compile(r"[^\W\d]\w*").fullmatch
 
 
 def parse(document: Any, *, self_contained: bool = True, strict: bool = True) -> Type:
@@ -58,7 +62,7 @@ class _Parser:
     def __init__(self, self_contained: bool, strict: bool) -> None:
         self._self_contained = self_contained
         self._strict = strict
-        self._word = _NAME if strict else _WIDE_NAME
+        self._is_name: Callable[[str], object] = _is_name if strict else _is_wide_name
         self._named: dict[str, Named] = {}
         self._open: set[str] = set()
         self._defaults: list[tuple[Field, str]] = []
@@ -93,6 +97,9 @@ class _Parser:
                 stack.extend(field.type for field in here.fields)
 
     def _type(self, document: Any, namespace: str, path: str) -> Type:
+        if type(document) is str:
+            # most types of most schemas: worth a way of their own
+            return _PLAIN.get(document) or self._name_or_primitive(document, namespace, path)
         self._depth += 1
         if self._depth > _MAX_NESTING:
             raise SchemaError(f"types are nested more than {_MAX_NESTING} deep", path=path)
@@ -153,7 +160,7 @@ class _Parser:
         inner = self._type(kind, namespace, f"{path}/type")
         if isinstance(inner, Primitive) and inner.logical is None and "logicalType" in document:
             logical = self._logical(document, inner.kind, None, path)
-            return Primitive(inner.kind, logical, _unknown_logical(document, logical))
+            return _primitive(inner.kind, logical, _unknown_logical(document, logical))
         return inner
 
     def _member(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
@@ -187,10 +194,12 @@ class _Parser:
         if full_name in self._named:
             raise SchemaError(f"{full_name} is defined twice", path=path)
         inside = full_name.rpartition(".")[0]
-        aliases = tuple(
-            self._full_name(alias, inside, f"{path}/aliases/{index}")
-            for index, alias in enumerate(_aliases(document, path))
-        )
+        aliases: tuple[str, ...] = ()
+        if "aliases" in document:
+            aliases = tuple(
+                self._full_name(alias, inside, f"{path}/aliases/{index}")
+                for index, alias in enumerate(_aliases(document, path))
+            )
         return full_name, inside, aliases, self._doc(document, path)
 
     def _record(self, document: Mapping[str, Any], namespace: str, path: str) -> Record:
@@ -220,15 +229,15 @@ class _Parser:
         if not isinstance(document, Mapping):
             raise SchemaError(f"expected a field, got {_json_kind(document)}", path=path)
         name = document.get("name")
-        if not isinstance(name, str) or not self._word.fullmatch(name):
+        if not isinstance(name, str) or not self._is_name(name):
             raise SchemaError(
                 f"expected a field's name, got {name!r}", path=f"{path}/name" if "name" in document else path
             )
-        aliases = tuple(_aliases(document, path))
+        aliases = tuple(_aliases(document, path)) if "aliases" in document else ()
         for index, alias in enumerate(aliases):
-            if self._strict and not _NAME.fullmatch(alias):
+            if self._strict and not _is_name(alias):
                 raise SchemaError(f"{alias!r} is no name", path=f"{path}/aliases/{index}")
-        if document.get("order", "ascending") not in ("ascending", "descending", "ignore"):
+        if "order" in document and document["order"] not in ("ascending", "descending", "ignore"):
             raise SchemaError("`order` must be ascending, descending or ignore", path=f"{path}/order")
         type_ = self._member(document, "type", namespace, path)
         field = Field(name, type_, document.get("default", NO_DEFAULT), aliases, self._doc(document, path))
@@ -241,12 +250,14 @@ class _Parser:
         symbols = document.get("symbols")
         if not isinstance(symbols, Sequence) or isinstance(symbols, str | bytes) or not (symbols or not self._strict):
             raise SchemaError("`symbols` must be a list of at least one symbol", path=path)
+        seen: set[str] = set()
         for index, symbol in enumerate(symbols):
             here = f"{path}/symbols/{index}"
-            if not isinstance(symbol, str) or not self._word.fullmatch(symbol):
+            if not isinstance(symbol, str) or not self._is_name(symbol):
                 raise SchemaError(f"{symbol!r} is no symbol", path=here)
-            if symbol in symbols[:index]:
+            if symbol in seen:
                 raise SchemaError(f"{symbol} is there twice", path=here)
+            seen.add(symbol)
         default = document.get("default")
         if default is not None and default not in symbols:
             raise SchemaError(f"the default {default!r} is none of the symbols", path=f"{path}/default")
@@ -269,7 +280,7 @@ class _Parser:
         full_name = name if "." in name or not namespace else f"{namespace}.{name}"
         if not self._strict:
             full_name = full_name.removeprefix(".")
-        if not all(map(self._word.fullmatch, full_name.split("."))):
+        if not all(map(self._is_name, full_name.split("."))):
             raise SchemaError(f"{full_name!r} is no Avro name", path=path)
         return full_name
 
@@ -297,6 +308,12 @@ def _aliases(document: Mapping[str, Any], path: str) -> Sequence[str]:
         raise SchemaError("`aliases` must be a list of names", path=f"{path}/aliases")
     found: Sequence[str] = aliases
     return found
+
+
+@lru_cache(1024)
+def _primitive(kind: str, logical: Logical | None, unknown_logical: str) -> Primitive:
+    """Return the one object for a primitive type: comparing a type with itself takes no time then."""
+    return Primitive(kind, logical, unknown_logical)
 
 
 def _owner(document: Mapping[str, Any]) -> str:
