@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["pairs", "small_records"]
+__all__ = ["REFUSED", "TAKEN", "pairs", "small_records"]
 
 PRIMITIVES = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"]
 LOGICAL: list[Any] = [
@@ -21,6 +21,75 @@ LOGICAL: list[Any] = [
 NAMES = ["A", "B", "n.A", "n.B", "m.A"]
 FIELDS = ["a", "b", "c"]
 SYMBOLS = ["X", "Y", "Z"]
+
+
+def _with(type_: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "record", "name": "t.Odd", "fields": [{"name": "a", "type": type_} | more]}
+
+
+def _nested(depth: int) -> Any:
+    return {"type": "array", "items": _nested(depth - 1)} if depth else "int"
+
+
+TAKEN: dict[str, Any] = {
+    "an empty union": _with([]),
+    "an enum without symbols": _with({"type": "enum", "name": "C", "symbols": []}),
+    "a decimal without precision": _with({"type": "bytes", "logicalType": "decimal"}),
+    "a decimal whose scale is too large": _with(
+        {"type": "bytes", "logicalType": "decimal", "precision": 2, "scale": 3}
+    ),
+    "a record that no value ends": _with("t.Odd"),
+    "an alias twice": {
+        "type": "record",
+        "name": "t.Odd",
+        "fields": [{"name": name, "type": "int", "aliases": ["x"]} for name in "ab"],
+    },
+    "arrays in arrays": _with(_nested(10)),
+    "letters beyond ASCII": {"type": "record", "name": "Größe", "fields": [{"name": "größe", "type": "int"}]},
+    "a symbol beyond ASCII": _with({"type": "enum", "name": "C", "symbols": ["ä"]}),
+    "a primitive type's name in a namespace": {"type": "record", "name": "n.string", "fields": []},
+    "a doc that is no text": _with("int", doc=3),
+    "a namespace that is no text": {"type": "record", "name": "Odd", "namespace": 3, "fields": []},
+    "a default of too few bytes": _with({"type": "fixed", "name": "F", "size": 2}, default="x"),
+    "a default symbol that the enum has not": _with({"type": "enum", "name": "C", "symbols": ["A"]}, default="Z"),
+    "a default of the second branch": _with(["null", "string"], default="x"),
+    "a default that is not a number": _with("double", default="NaN"),
+    "a name that begins with a dot": {"type": "record", "name": ".Odd", "fields": []},
+    "a fixed of no bytes": _with({"type": "fixed", "name": "F", "size": 0}),
+    "an error": {"type": "error", "name": "t.Odd", "fields": []},
+}
+"""Schemas that registries take, though most of them are nobody's intention."""
+REFUSED: dict[str, Any] = {
+    "a dash in a name": _with("int", name="a-b"),
+    "a digit first": _with("int", name="1a"),
+    "no name": {"type": "record", "name": "", "fields": []},
+    "two dots in a name": {"type": "record", "name": "a..b", "fields": []},
+    "a space in a symbol": _with({"type": "enum", "name": "C", "symbols": ["a b"]}),
+    "a symbol twice": _with({"type": "enum", "name": "C", "symbols": ["A", "A"]}),
+    "a default that is none of the enum's symbols": _with(
+        {"type": "enum", "name": "C", "symbols": ["A"], "default": "B"}
+    ),
+    "a primitive type's name": {"type": "record", "name": "string", "fields": []},
+    "a default of another type": _with("int", default="x"),
+    "a default with a fraction": _with("long", default=1.5),
+    "a default that is too large": _with("int", default=2**31),
+    "a default of a wrong item": _with({"type": "array", "items": "int"}, default=[1, "x"]),
+    "a default that lacks a field": _with(
+        {"type": "record", "name": "P", "fields": [{"name": "x", "type": "int"}]}, default={}
+    ),
+    "a type that nobody defines": _with("t.Other"),
+    "a type twice": _with({"type": "record", "name": "t.Odd", "fields": []}),
+    "a union in a union": _with([["int"]]),
+    "a union in an object": _with({"type": ["null", "int"]}),
+    "a branch twice": _with(["int", "int"]),
+    "two arrays in a union": _with([{"type": "array", "items": "int"}, {"type": "array", "items": "string"}]),
+    "an array without items": _with("array"),
+    "a size below nothing": _with({"type": "fixed", "name": "F", "size": -1}),
+    "an alias with a dash": _with("int") | {"aliases": ["a-b"]},
+    "an order that there is not": _with("int", order="x"),
+    "no fields": {"type": "record", "name": "t.Odd"},
+}
+"""Schemas that registries refuse."""
 
 
 class _Draw:

@@ -18,7 +18,7 @@ from lockgate.avro import check
 from lockgate.avro.parser import parse
 from lockgate.errors import RegistryError, SchemaError
 from lockgate.registry import Registry
-from tests.evolutions import pairs
+from tests.evolutions import REFUSED, TAKEN, pairs
 from tests.worlds import SharedStack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -282,6 +282,21 @@ def test_a_listed_difference_is_still_there(registry: Registry, difference: Diff
     pair = difference.writer, difference.reader
     assert of_registry(registry, *pair)[0] == difference.registry
     assert of_checker(*pair)[0] == difference.checker
+
+
+def test_what_is_a_schema_for_the_registry_is_one_for_the_checker(registry: Registry) -> None:
+    def taken(schema: Any) -> bool:
+        try:
+            registry.register(f"parity-{secrets.token_hex(8)}-t.Odd", schema)
+        except RegistryError as error:
+            assert error.status == 422  # noqa: PT017  # any other status is no answer
+            return False
+        return True
+
+    odd = TAKEN | REFUSED
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = dict(zip(odd, pool.map(taken, odd.values()), strict=True))
+    assert answers == dict.fromkeys(TAKEN, True) | dict.fromkeys(REFUSED, False)
 
 
 def test_every_listed_difference_is_documented() -> None:

@@ -143,7 +143,11 @@ class Comparison:
         self._uses[pair] = self._uses.get(pair, 0) + 1
         depth = self._open[pair] = len(self._open)
         around, self._reached = self._reached, depth
+        newer = self._newer
+        if self._uses[pair] > 1:
+            self._newer = None  # what a type has lost since the version before is told once, not at every place of use
         inner = self._apart_named(writer, reader, place.at(reader.path, writer.path))
+        self._newer = newer
         del self._open[pair]
         if pair not in self._broken and (first := next((f for f in inner if f.kind == "breaking"), None)) is not None:
             self._broken[pair] = first

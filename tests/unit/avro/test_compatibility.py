@@ -13,7 +13,7 @@ from lockgate.avro.codec import Decoder, Encoder
 from lockgate.avro.comparison import MAX_USES, readable
 from lockgate.avro.parser import parse
 from lockgate.errors import SchemaError, UsageError
-from tests.evolutions import pairs
+from tests.evolutions import REFUSED, TAKEN, pairs
 from tests.unit.avro.strategies import datum_for, records
 
 
@@ -320,13 +320,18 @@ def test_a_field_that_two_written_fields_could_fill_is_refused_as_readers_do() -
     assert (finding.rule, finding.reader_path) == ("NAME_MISMATCH", "/fields/0/aliases")
 
 
-def test_what_registries_take_for_a_schema_is_compared() -> None:
-    odd = record(
-        {"name": "größe", "type": "int"},
-        {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal"}},
-        {"name": "nothing", "type": ["null", {"type": "enum", "name": "t.None", "symbols": []}]},
-    )
-    assert breaking([odd], odd | {"doc": 3}, "FULL") == []
+@pytest.mark.parametrize("schema", TAKEN.values(), ids=TAKEN.keys())
+def test_what_registries_take_for_a_schema_is_compared(schema: dict[str, Any]) -> None:
+    alike = schema | {"owner": "Shop"}
+    assert breaking([schema], alike, "FULL") == []
+
+
+@pytest.mark.parametrize("schema", REFUSED.values(), ids=REFUSED.keys())
+def test_what_registries_refuse_is_no_schema_here_either(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaError):
+        check([], schema, "FULL")
+    with pytest.raises(SchemaError):
+        parse(schema)
 
 
 def test_a_schema_that_no_registry_takes_is_refused_with_its_place() -> None:

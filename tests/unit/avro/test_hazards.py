@@ -132,6 +132,19 @@ def test_what_was_lost_is_told_once_and_not_against_every_version() -> None:
     ]
 
 
+def test_what_a_type_has_lost_is_told_once_and_what_its_data_lose_at_every_place_of_use() -> None:
+    def priced(scale: int, **more: Any) -> dict[str, Any]:
+        money = {"type": "record", "name": "t.Money", "fields": [{"name": "amount", "type": decimal(9, scale)}]} | more
+        return record({"name": "price", "type": money}, {"name": "fee", "type": "t.Money"})
+
+    findings = check([priced(3, doc="What.")], priced(2), "BACKWARD")
+    assert [(finding.rule, finding.place) for finding in findings] == [
+        ("DOC_LOST", "price"),
+        ("DECIMAL_SCALE_CHANGED", "price.amount"),
+        ("DECIMAL_SCALE_CHANGED", "fee.amount"),
+    ]
+
+
 def test_what_was_lost_is_told_where_only_earlier_readers_count_too() -> None:
     [finding] = check([value("int", doc="What.")], value("int"), "FORWARD")
     assert (finding.rule, finding.direction, finding.reader_path) == ("DOC_LOST", "forward", "/fields/0")
