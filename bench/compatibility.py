@@ -30,7 +30,7 @@ History = list[Schema]
 
 def histories(schemas: int, versions: int, broken: float) -> list[History]:
     """Return histories as teams make them: each version adds a field and a doc; the last one of a few breaks."""
-    rng = random.Random(17)  # noqa: S311  # sample data, no secret
+    rng = random.Random(17)
     return [_history(f"domain{n % 40}.Event{n}", versions, rng, breaks=rng.random() < broken) for n in range(schemas)]
 
 
