@@ -11,6 +11,7 @@ a marker means nothing, because any writer could have put it there; the reader o
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import re
 import struct
@@ -30,6 +31,7 @@ __all__ = [
     "fingerprint",
     "frame",
     "header",
+    "new_event_id",
     "record_size",
     "trace_of",
     "traceparent",
@@ -79,7 +81,13 @@ POINTER: Final = "lockgate.pointer"
 """`true` where the record itself did not fit: there is no value, and the coordinates say where it still is."""
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
-_RANDOM = random.Random()  # noqa: S311  # span ids need to be different, not secret
+_RANDOM = random.Random()  # noqa: S311  # ids need to be different, not secret
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RANDOM.seed)  # a child that went on where its parent is would repeat its ids
+_NO_ZEROS = 1 << 64 | 1
+"""Neither a trace id nor a span id may be zero."""
+_VARIANT = {digit: "89ab"[number % 4] for number, digit in enumerate("0123456789abcdef")}
+"""The first digit of a UUID's fourth group, from a random one (RFC 9562)."""
 _BATCH_BYTES = 61
 """What a batch begins with."""
 _MAX_NAME = 256
@@ -121,8 +129,17 @@ def trace_of(headers: Headers | None) -> tuple[str, str] | None:
 
 def traceparent(trace: tuple[str, str] | None = None) -> bytes:
     """Return a `traceparent` with a span of its own: in the given trace (id and flags), else in a new one."""
-    trace_id, flags = trace or (f"{_RANDOM.getrandbits(128) or 1:032x}", "01")
+    if trace is None:
+        digits = f"{_RANDOM.getrandbits(192) | _NO_ZEROS:048x}"
+        return f"00-{digits[:32]}-{digits[32:]}-01".encode()
+    trace_id, flags = trace
     return f"00-{trace_id}-{_RANDOM.getrandbits(64) or 1:016x}-{flags}".encode()
+
+
+def new_event_id() -> str:
+    """Return an id for an event: a random UUID (version 4), made without a call of the system's."""
+    digits = f"{_RANDOM.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 def derived_event_id(event_id: str, workload: str, position: int) -> str:

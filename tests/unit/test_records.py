@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+import subprocess
+import sys
 import uuid
 
 import attrs
@@ -141,3 +143,31 @@ def test_what_is_no_traceparent_starts_a_new_trace(value: bytes) -> None:
 
 def test_a_frame_is_the_magic_byte_and_the_id_before_the_datum() -> None:
     assert records.frame(258, b"x") == b"\x00\x00\x00\x01\x02x"
+
+
+def test_event_ids_are_random_uuids() -> None:
+    made = {records.new_event_id() for _ in range(1000)}
+    assert len(made) == 1000
+    for ident in made:
+        parsed = uuid.UUID(ident)
+        assert (str(parsed), parsed.version, parsed.variant) == (ident, 4, uuid.RFC_4122)
+
+
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    program = (
+        "import os, sys; from lockgate import records; child = os.fork(); "
+        "sys.stdout.write(records.new_event_id() + chr(10)); sys.stdout.flush(); child and os.waitpid(child, 0)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    first, second = told.stdout.split()
+    assert first != second
+
+
+def test_a_trace_of_ones_own_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_RANDOM", _Zero())
+    assert records.trace_of([(records.TRACEPARENT, records.traceparent())]) is not None
+
+
+class _Zero:
+    def getrandbits(self, _: int) -> int:
+        return 0

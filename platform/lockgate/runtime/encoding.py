@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -26,8 +28,7 @@ class SubjectSource(Protocol):
         """Return the version of a subject that holds exactly this schema, or None."""
 
 
-@attrs.frozen
-class Encoded:
+class Encoded(NamedTuple):  # made once an event: a frozen attrs class takes three times as long
     """Hold an event that fits its schema, ready to be sent."""
 
     event_type: str
@@ -68,9 +69,11 @@ class EventEncoder:
         Raise EventError where it does not fit its schema or may not be published, and RegistryError where its
         schema's id is not known.
         """
-        if not is_event(event):
+        if type(event) is tuple and len(event) == 2 and type(event[1]) is dict:
+            name, datum = event
+        elif not is_event(event):
             raise EventError("event", "", "an event object or (full name, dict)", type(event).__name__)
-        if isinstance(event, tuple):
+        elif isinstance(event, tuple):
             name, datum = event
         else:
             name, datum = event.__avro_name__, event.to_avro()
@@ -99,12 +102,27 @@ def event_headers(
     event_type: str, event_id: str, source: str, trace: tuple[str, str] | None
 ) -> list[tuple[str, bytes | None]]:
     """Return an event's own headers: CloudEvents 1.0 in binary mode and W3C trace context."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return [
-        (records.CE_SPECVERSION, b"1.0"),
+        _SPECVERSION,
         (records.CE_ID, event_id.encode()),
-        (records.CE_TYPE, event_type.encode()),
-        (records.CE_SOURCE, source.encode()),
-        (records.CE_TIME, datetime.now(UTC).isoformat().replace("+00:00", "Z").encode()),
-        (records.CONTENT_TYPE, records.CONTENT_TYPE_AVRO),
+        *_names(event_type, source),
+        (records.CE_TIME, b"%s.%06dZ" % (_second(seconds), nanoseconds // 1000)),
+        _CONTENT_TYPE,
         (records.TRACEPARENT, records.traceparent(trace)),
     ]
+
+
+_SPECVERSION = (records.CE_SPECVERSION, b"1.0")
+_CONTENT_TYPE = (records.CONTENT_TYPE, records.CONTENT_TYPE_AVRO)
+
+
+@lru_cache(1024)
+def _names(event_type: str, source: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return (records.CE_TYPE, event_type.encode()), (records.CE_SOURCE, source.encode())
+
+
+@lru_cache(4)
+def _second(seconds: int) -> bytes:
+    """Return a time to the second: within one, thousands of events are written."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-import attrs
 from confluent_kafka import KafkaError, KafkaException
 
 from lockgate import records
@@ -34,14 +32,15 @@ _SHOWN = 5
 """How many failures a DeliveryError spells out."""
 _FULL = 0.01
 """Seconds after which a coroutine looks again whether the client's queue has room."""
+_HEARD_EVERY = 32
+"""Events without a callback after which the brokers' answers are heard."""
 _PURGED = 5.0
 """Seconds for the client to report what it was told to give up."""
 _CLEARLY_FITTING = 512 * 1024
 """A value of fewer bytes fits every topic with the headers of Lockgate's own: nothing has to be counted."""
 
 
-@attrs.frozen
-class _Record:
+class _Record(NamedTuple):
     event_type: str
     event_id: str
     topic: str
@@ -82,6 +81,8 @@ class Producer:
         self._lock = threading.Lock()  # callbacks run in whichever thread polls
         self._poller: threading.Thread | None = None
         self._closed = threading.Event()
+        self._answered = self._answered_for_all
+        self._unheard = 0
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +148,7 @@ class Producer:
             raise UsageError(f"{self._workload} does not publish to {domain!r}", next_step=f"it publishes to {known}")
         if not key:
             raise EventError(domain, found.key, "a key", "an empty string")
-        ident = str(uuid.uuid4())
+        ident = records.new_event_id()
         own = event_headers("", ident, self._workload, None)
         own = [pair for pair in own if pair[0] not in ("ce_type", "content-type")]
         record = _Record("tombstone", ident, found.topic.name, key.encode(), None, own)
@@ -208,7 +209,7 @@ class Producer:
     def _record(self, event: Any, headers: Mapping[str, bytes] | None, event_id: str | None) -> _Record:
         """Return an event as it will be sent; raise EventError where it may not be."""
         encoded = self._encoder.encode(event)
-        ident = event_id or str(uuid.uuid4())
+        ident = event_id or records.new_event_id()
         own = event_headers(encoded.event_type, ident, self._workload, None)
         if headers:
             taken = {name for name, _ in own}
@@ -234,15 +235,20 @@ class Producer:
         """Hand a record to the client; return whether its queue had room."""
         if self._closed.is_set():
             raise UsageError(f"the producer of {self._workload} is closed")
-        done = partial(self._delivered, record.event_type, record.event_id, on_delivery)
+        event_type, event_id, topic, key, value, headers = record
+        # one object for all events that nobody asks after: their failures are told by what they carry
+        done = self._answered if on_delivery is None else partial(self._delivered, event_type, event_id, on_delivery)
         try:
-            self._client.produce(record.topic, record.value, record.key, on_delivery=done, headers=record.headers)
+            self._client.produce(topic, value, key, on_delivery=done, headers=headers)
         except BufferError:
             return False
         except KafkaException as error:
-            raise self._failure(record.event_type, record.event_id, record.topic, error.args[0]) from error
+            raise self._failure(event_type, event_id, topic, error.args[0]) from error
         if self._poller is None:
-            self._client.poll(0)
+            self._unheard += 1
+            if on_delivery is not None or self._unheard >= _HEARD_EVERY:  # somebody waits, or there is much to hear
+                self._unheard = 0
+                self._client.poll(0)
         return True
 
     def _poll_in_background(self) -> None:
@@ -257,21 +263,31 @@ class Producer:
             self._client.poll(0.1)
 
     def _delivered(
-        self, event_type: str, ident: str, on_delivery: OnDelivery | None, error: KafkaError | None, message: Any
+        self, event_type: str, ident: str, on_delivery: OnDelivery, error: KafkaError | None, message: Any
     ) -> None:
+        """Tell a caller what became of an event."""
         failure = None
         place = None
         if error is None:
             place = Coordinates(message.topic(), message.partition(), message.offset())
         else:
             failure = self._failure(event_type, ident, message.topic(), error)
-        if on_delivery is not None:
-            on_delivery(Delivery(event_type, ident, place, failure))
-        elif failure is not None:
-            with self._lock:
-                self._failed += 1
-                if len(self._failures) < _SHOWN:
-                    self._failures.append(failure)
+        on_delivery(Delivery(event_type, ident, place, failure))
+
+    def _answered_for_all(self, error: KafkaError | None, message: Any) -> None:
+        """Keep what became of an event for the next flush, if the brokers did not take it."""
+        if error is None:
+            return
+        headers = message.headers()
+        event_type, ident = (
+            (records.header(headers, name) or b"").decode("utf-8", "replace")
+            for name in (records.CE_TYPE, records.CE_ID)
+        )
+        failure = self._failure(event_type or "tombstone", ident, message.topic(), error)
+        with self._lock:
+            self._failed += 1
+            if len(self._failures) < _SHOWN:
+                self._failures.append(failure)
 
     def _failure(self, event_type: str, ident: str, topic: str, error: KafkaError) -> DeliveryError:
         trouble = trouble_of(error, self._workload, f"write {topic}")
