@@ -86,8 +86,13 @@ def read_grants(root: Path) -> Grants:
             topic = domains[folder]["topic"]["name"]
             retries = [f"{topic}.retry.{name}.{tier}" for tier in range(1, max(1, len(workload.get("retry", ()))) + 1)]
             letters = f"{topic}.dlq.{name}"
-            topics |= {letters, *retries}
-            allowed |= {(name, "read", f"topic {topic}"), (name, "join", f"group {name}")}
+            control = f"{topic}.control.{name}"
+            topics |= {letters, control, *retries}
+            allowed |= {
+                (name, "read", f"topic {control}"),
+                (name, "read", f"topic {topic}"),
+                (name, "join", f"group {name}"),
+            }
             allowed |= {(name, "read", f"topic {retry}") for retry in retries}
             if workload.get("retry"):  # without, only an operator writes there
                 allowed |= {(name, "write", f"topic {retry}") for retry in retries}

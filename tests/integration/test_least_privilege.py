@@ -61,6 +61,8 @@ class Shape:
     name: str
     protocol: str
     reads: tuple[str, ...]
+    control: str
+    """Read by each process on its own."""
     writes: tuple[str, ...]
     """Wherever a record of its may have to go."""
     transactional: bool
@@ -123,12 +125,13 @@ def shapes_of(contracts: Contracts) -> list[Shape]:
         if source is not None:
             writes += topics[1:] if workload.retry_ms else ()
             writes.append(names.dead_letter_topic(source.topic.name, workload.name))
+        control = "" if source is None else names.control_topic(source.topic.name, workload.name)
         transactional = "-once-" in workload.name
         if transactional:
             prefix = names.transactional_id_prefix(workload.name)
             mine.append(Acl(workload.name, "TRANSACTIONAL_ID", prefix, "WRITE", "PREFIXED"))
         protocol = "consumer" if "-consumer" in workload.name else "classic"
-        shapes.append(Shape(workload.name, protocol, topics, tuple(writes), transactional, tuple(mine)))
+        shapes.append(Shape(workload.name, protocol, topics, control, tuple(writes), transactional, tuple(mine)))
     return shapes
 
 
@@ -162,7 +165,7 @@ def read(shape: Shape, consumer: Consumer | None) -> Refused | None:
     if consumer is None:
         return None
     visible = consumer.list_topics(timeout=PATIENCE).topics
-    for topic in shape.reads:
+    for topic in (shape.control, *shape.reads):
         if topic not in visible:  # what one may neither read nor write is not there
             return "READ", "TOPIC", topic
     consumer.subscribe(list(shape.reads))

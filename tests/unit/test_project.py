@@ -22,7 +22,7 @@ LAYERS = (
     {"errors"},
     {"avro"},
     {"contracts"},
-    {"committed", "records", "connection"},
+    {"committed", "control", "records", "connection"},
     {"registry"},
     {"governance", "provisioning", "runtime", "deadletters"},
     {"local", "testing", "starter"},

@@ -172,6 +172,9 @@ def _lines(found: StackStatus) -> Iterator[str]:
         rows = [("GROUP", "STATE", "MEMBERS", "LAG", "BY TOPIC")]
         for group in found.groups:
             lags = [f"{topic} {lag}" for topic, lag in group.topics.items() if lag]
+            if group.paused is not None:
+                why = f": {group.paused.why}" if group.paused.why else ""
+                lags.insert(0, f"PAUSED by {group.paused.by} at {group.paused.at}{why}")
             rows.append((group.name, group.state, str(group.members), str(group.lag), ", ".join(lags)))
         yield from _table(rows)
     else:

@@ -41,14 +41,14 @@ class Topic:
     """Describe a topic as it should be in the cluster."""
 
     name: str
-    kind: Literal["domain", "retry", "dead-letter"]
+    kind: Literal["domain", "retry", "dead-letter", "control"]
     partitions: int
     replication: int
     config: Mapping[str, str]
     """Only what Lockgate sets; the broker's defaults hold for the rest."""
     domain: str
     workload: str | None
-    """The workload that a retry or dead-letter topic belongs to."""
+    """The workload that a topic belongs to; None for a domain's."""
     tier: int | None
     location: Location
 
@@ -120,7 +120,7 @@ class Derived:
         return {principal.name: principal.location for principal in self.principals}
 
     def topics_of(self, workload: str) -> tuple[Topic, ...]:
-        """Return the retry and dead-letter topics that belong to a workload."""
+        """Return the retry, dead-letter and control topics that belong to a workload."""
         return tuple(topic for topic in self.topics if topic.workload == workload)
 
 
@@ -234,6 +234,10 @@ def _topics(contracts: Contracts) -> Iterator[Topic]:
             yield Topic(name, "retry", *place, retry, domain.name, workload.name, tier, workload.location)
         name = names.dead_letter_topic(spec.name, workload.name)
         yield Topic(name, "dead-letter", *place, letters, domain.name, workload.name, None, workload.location)
+        # the last word counts, however old it is
+        control = config | {"cleanup.policy": "compact", "retention.ms": "-1"}
+        name = names.control_topic(spec.name, workload.name)
+        yield Topic(name, "control", 1, spec.replication, control, domain.name, workload.name, None, workload.location)
 
 
 def _principals(contracts: Contracts) -> Iterator[Principal]:
@@ -262,6 +266,7 @@ def _acls(contracts: Contracts) -> Iterator[Acl]:
             if workload.retry_ms:  # without, the one topic is the way back in for replays: only an operator writes it
                 yield Acl(me, "TOPIC", retry, "WRITE")
         yield Acl(me, "TOPIC", letters, "WRITE")
+        yield Acl(me, "TOPIC", names.control_topic(source, me), "READ")
         reader = names.reader_principal(teams[me])
         replayer = names.replayer_principal(teams[me])
         for operator in (reader, replayer):

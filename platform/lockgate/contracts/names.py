@@ -10,8 +10,10 @@ __all__ = [
     "MAX_SUBJECT_LENGTH",
     "RESERVED_PARTS",
     "RESERVED_PRINCIPALS",
+    "control_topic",
     "dead_letter_topic",
     "folded",
+    "is_control_topic",
     "longest_topic",
     "reader_principal",
     "replayer_principal",
@@ -35,7 +37,7 @@ APPLIED_TOPIC = "lockgate.ledger"
 APPLY_GROUP = "lockgate~apply"
 """The group whose one assignment is the right to apply; `~` occurs in no workload's name."""
 
-RESERVED_PARTS = frozenset({"retry", "dlq", "ledger", "parked"})
+RESERVED_PARTS = frozenset({"control", "retry", "dlq", "ledger", "parked"})
 """What no part (between dots) of a topic's or a workload's name may be, because derived names have it."""
 
 RESERVED_PRINCIPALS = frozenset({"admin", "ci", "anonymous", "registry-reader"})
@@ -50,6 +52,16 @@ def retry_topic(topic: str, workload: str, tier: int) -> str:
 def dead_letter_topic(topic: str, workload: str) -> str:
     """Return the name of the dead-letter topic of one workload for one topic."""
     return f"{topic}.dlq.{workload}"
+
+
+def control_topic(topic: str, workload: str) -> str:
+    """Return the name of the topic that tells the processes of one workload whether to pause."""
+    return f"{topic}.control.{workload}"
+
+
+def is_control_topic(name: str) -> bool:
+    """Tell a control topic from all others: no topic or workload has that part in its own name."""
+    return ".control." in name
 
 
 def longest_topic(topic: str, workload: str) -> str:

@@ -81,7 +81,7 @@ def _check_legal(named: _Named, report: Report) -> bool:
         message, hint = "has a part that is empty, or begins or ends with a hyphen", None
     elif set(parts) & names.RESERVED_PARTS:
         message = f"holds the reserved part {next(part for part in parts if part in names.RESERVED_PARTS)!r}"
-        hint = "retry, dlq, ledger and parked stand in the names of derived topics"
+        hint = "control, retry, dlq, ledger and parked stand in the names of derived topics"
     else:
         return True
     report.add(named.file, named.line, f"the {named.what} name {name!r} {message}", hint)

@@ -10,7 +10,8 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from lockgate.committed import Committed, Place
-from lockgate.contracts.names import APPLY_GROUP
+from lockgate.contracts.names import APPLY_GROUP, is_control_topic
+from lockgate.control import ControlState, read_states
 from lockgate.errors import ClusterUnavailable
 
 __all__ = ["GroupStatus", "group_statuses"]
@@ -30,6 +31,8 @@ class GroupStatus:
     """Records not yet done, over all its partitions; what an open transaction hides does not count."""
     topics: Mapping[str, int]
     """Lag by topic; topics without any are listed too."""
+    paused: ControlState | None = None
+    """Who paused the workload, when and why; None where it is not paused."""
 
 
 def group_statuses(
@@ -50,6 +53,8 @@ def group_statuses(
         }
         with Committed(config) as offsets:
             committed = offsets.of(names, partitions, timeout=_SECONDS)
+        control = {topic for topic, _ in partitions if is_control_topic(topic)}
+        states = read_states(config, control, timeout=_SECONDS)
         assigned = {name: _assigned(description) for name, description in described.items()}
         every = set().union(*committed.values(), *assigned.values())
         ends = _offsets(client, every, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client's own gap
@@ -72,6 +77,7 @@ def group_statuses(
                 members=len(description.members),
                 lag=sum(topics.values()),
                 topics=topics,
+                paused=states[name] if name in states and states[name].paused else None,
             )
         )
     return tuple(statuses)

@@ -18,7 +18,7 @@ def worst(*risks: Risk) -> Risk:
     return Risk(level, "; ".join(dict.fromkeys(risk.reason for risk in risks if risk.level == level and risk.reason)))
 
 
-def growth_risk(kind: Literal["domain", "retry", "dead-letter"]) -> Risk:
+def growth_risk(kind: Literal["domain", "retry", "dead-letter", "control"]) -> Risk:
     """Return what more partitions mean for a topic of this kind."""
     if kind == "domain":
         return Risk("high", "keys move: a key's records from now on may be in another partition than its earlier ones")

@@ -11,7 +11,7 @@ from lockgate.connection import Settings
 from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, LockgateError, SettingsError
 from lockgate.runtime.logs import bridge
 
-__all__ = ["connect_consumer", "connect_producer", "trouble_of"]
+__all__ = ["connect_consumer", "connect_control", "connect_producer", "trouble_of"]
 
 _CONSUMER_DEFAULTS: dict[str, Any] = {
     "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a fast loop
@@ -66,6 +66,16 @@ def connect_consumer(settings: Settings, workload: str, on_error: OnError, on_co
     """Return a consumer in the workload's group; it connects in the background."""
     config = _CONSUMER_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
     config |= {"group.id": workload, "client.id": workload, "error_cb": on_error, "on_commit": on_commit}
+    try:
+        return Consumer(config, logger=bridge(workload))
+    except KafkaException as error:
+        raise _refused(error) from error
+
+
+def connect_control(settings: Settings, workload: str, on_error: OnError) -> Consumer:
+    """Return a consumer that is assigned its partitions by hand, and is no member of the workload's group."""
+    config = settings.client_config() | _CONSUMER_GUARANTEES
+    config |= {"group.id": workload, "client.id": f"{workload}~control", "error_cb": on_error}
     try:
         return Consumer(config, logger=bridge(workload))
     except KafkaException as error:

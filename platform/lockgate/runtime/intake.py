@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from lockgate.errors import ClusterError, RegistryDenied, RegistryError
 from lockgate.runtime.clients import trouble_of
+from lockgate.runtime.control import Control
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Offsets, Place
 from lockgate.runtime.patience import Patience
@@ -73,6 +74,11 @@ class Intake:
         self.offsets = Offsets()
         self.blocked: set[Place] = set()
         """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
+        self.control: Control | None = None
+        """Whom to ask whether to take records at all."""
+        self._paused = False
+        self._standing: set[Place] = set()
+        """Partitions that stand still because the workload is paused."""
 
     def now(self) -> float:
         """Return the time that due times are held against: milliseconds since the epoch."""
@@ -101,6 +107,13 @@ class Intake:
         Messages are untyped: the client's stubs make every one of their fields optional. Partitions come and go, and
         held-back ones go on, only in here.
         """
+        if self.control is not None:
+            self.control.look()
+            if self.control.paused:
+                self._stand(idle)
+                return []
+        if self._paused:
+            self._go_on()
         now = self.now()
         for place in self._waiting.ready(now):
             if place not in self._throttled:
@@ -114,6 +127,33 @@ class Intake:
         if self._gone:  # while the batch was gathered: nothing of them was noted yet, their next owner reads it
             batch = [message for message in batch if (message.topic(), message.partition()) not in self._gone]
         return batch
+
+    def _stand(self, idle: float) -> None:
+        """Keep the membership alive without taking a record; what is in hand goes on and is committed."""
+        if not self._paused:
+            self._paused = True
+            self._log.info("Paused: no records are taken")
+        self.blocked.clear()
+        self._gone.clear()
+        new = [entry for entry in self._consumer.assignment() if (entry.topic, entry.partition) not in self._standing]
+        if new:
+            self._consumer.pause(new)
+            self._standing.update((entry.topic, entry.partition) for entry in new)
+        message: Any = self._consumer.poll(idle)
+        if message is None:
+            return
+        if message.error() is not None:
+            self.report(message)
+        else:  # of a partition that came just now
+            self.put_back([message])
+
+    def _go_on(self) -> None:
+        """Take records again, but not of partitions that wait for something else."""
+        places = [place for place in self._standing if place not in self._waiting and place not in self._throttled]
+        self._consumer.resume([TopicPartition(*place) for place in places])
+        self._standing.clear()
+        self._paused = False
+        self._log.info("Going on: records are taken again")
 
     def hold_back(self, place: Place, offset: int, until: float) -> None:
         """Let a partition wait until a time (milliseconds since the epoch), to go on with the record at `offset`."""
@@ -133,7 +173,8 @@ class Intake:
         """Go on with partitions behind what was taken of them."""
         throttled = [place for place in places if place in self._throttled]
         self._throttled.difference_update(throttled)
-        resumed = [TopicPartition(*place) for place in throttled if place not in self._waiting]
+        still = {place for place in throttled if place in self._waiting or place in self._standing}
+        resumed = [TopicPartition(*place) for place in throttled if place not in still]
         if resumed:
             self._consumer.resume(resumed)
 
@@ -274,9 +315,10 @@ class Intake:
         """Drop everything known about partitions; none of them is still paused when it comes back."""
         for entry in partitions:
             place = (entry.topic, entry.partition)
-            if place in self._waiting or place in self._throttled:
+            if place in self._waiting or place in self._throttled or place in self._standing:
                 self._waiting.forget(place)
                 self._throttled.discard(place)
+                self._standing.discard(place)
                 self._consumer.resume([TopicPartition(*place)])
             self.offsets.forget(place)
             self._gone.add(place)

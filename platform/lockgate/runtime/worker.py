@@ -11,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from lockgate.contracts import names
 from lockgate.contracts.derive import consumer_topics, former_tiers
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import (
@@ -23,7 +24,8 @@ from lockgate.errors import (
 )
 from lockgate.registry import Registry
 from lockgate.runtime.assembly import assemble
-from lockgate.runtime.clients import connect_consumer, connect_producer
+from lockgate.runtime.clients import connect_consumer, connect_control, connect_producer
+from lockgate.runtime.control import Control
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
@@ -81,6 +83,14 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
         start.look_up(assembly.encoder)
         topics = start.topics(contracts)
         login.trusted = True
+        control = Control(
+            workload.name,
+            names.control_topic(domain.topic.name, workload.name),
+            lambda: login.watch(connect_control(settings, workload.name, login.on_error)),
+            patience,
+        )
+        start.hear(control)
+        assembly.intake.control = control
         log.info("Started", pid=os.getpid(), topics=" ".join(topics))
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process; collections need not look at it again
@@ -88,6 +98,8 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             assembly.loop.run(topics)
         except KafkaException as error:
             raise ClusterError(f"{workload.name} cannot go on: {error.args[0].str()}") from error
+        finally:
+            control.close()
 
 
 class _Start:
@@ -117,6 +129,7 @@ class _Start:
         Retry tiers that the contract no longer lists belong to it as long as they exist: records may still be in them.
         """
         wanted = consumer_topics(contracts, self._workload)
+        control = names.control_topic(wanted[0], self._workload.name)
         while not self._stop.requested:
             self._patience.check()
             try:
@@ -129,7 +142,7 @@ class _Start:
                 )
                 self._wait("Waiting for the brokers", unavailable)
                 continue
-            missing = [topic for topic in wanted if topic not in visible]
+            missing = [topic for topic in (*wanted, control) if topic not in visible]
             if not missing:
                 self._patience.over("topics")
                 self._patience.over("login")
@@ -142,6 +155,12 @@ class _Start:
                 self._log.warning("Waiting for topics", why=denied.message)
             self._stop.wait(1.0)
         return wanted
+
+    def hear(self, control: Control) -> None:
+        """Wait until it is known whether the workload is paused: a process that is started anew stays paused."""
+        while not self._stop.requested and not control.read(_ANSWER):
+            self._patience.check()
+            self._log.warning("Waiting for the control topic")
 
     def _wait(self, doing: str, error: LockgateError) -> None:
         if time.monotonic() > self._deadline:

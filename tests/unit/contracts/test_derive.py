@@ -56,19 +56,23 @@ def test_each_shape_of_workload_has_its_topics(derived: Derived) -> None:
         "kitchen": ("domain", None, None),
         "garden.retry.garden-service.1": ("retry", "garden-service", 1),
         "garden.dlq.garden-service": ("dead-letter", "garden-service", None),
+        "garden.control.garden-service": ("control", "garden-service", None),
         "garden.retry.kitchen-service.garden.1": ("retry", "kitchen-service.garden", 1),
         "garden.retry.kitchen-service.garden.2": ("retry", "kitchen-service.garden", 2),
         "garden.dlq.kitchen-service.garden": ("dead-letter", "kitchen-service.garden", None),
+        "garden.control.kitchen-service.garden": ("control", "kitchen-service.garden", None),
         "kitchen.retry.kitchen-service.1": ("retry", "kitchen-service", 1),
         "kitchen.dlq.kitchen-service": ("dead-letter", "kitchen-service", None),
+        "kitchen.control.kitchen-service": ("control", "kitchen-service", None),
     }
 
 
-def test_the_topics_of_a_workload_are_its_retry_and_dead_letter_topics(derived: Derived) -> None:
+def test_the_topics_of_a_workload_are_its_retry_dead_letter_and_control_topics(derived: Derived) -> None:
     assert [topic.name for topic in derived.topics_of("kitchen-service.garden")] == [
         "garden.retry.kitchen-service.garden.1",
         "garden.retry.kitchen-service.garden.2",
         "garden.dlq.kitchen-service.garden",
+        "garden.control.kitchen-service.garden",
     ]
     assert derived.topics_of("gardener") == ()
 
@@ -102,6 +106,12 @@ def test_retry_and_dead_letter_topics_count_retention_from_arrival_and_have_room
     assert letters.config == common | {"retention.ms": str(30 * DAY_MS)}
 
 
+def test_a_control_topic_keeps_the_last_word_for_ever_in_its_one_partition(derived: Derived) -> None:
+    control = topic(derived, "kitchen.control.kitchen-service")
+    assert (control.partitions, control.replication) == (1, 3)
+    assert (control.config["cleanup.policy"], control.config["retention.ms"]) == ("compact", "-1")
+
+
 def test_one_replica_in_sync_is_enough_where_there_is_only_one(derived: Derived) -> None:
     assert topic(derived, "garden").config["min.insync.replicas"] == "1"
 
@@ -120,6 +130,7 @@ def test_a_workload_that_only_reads_may_do_just_that(derived: Derived) -> None:
     assert rights(derived, "garden-service") == {
         ("READ", "GROUP", "garden-service"),
         ("READ", "TOPIC", "garden"),
+        ("READ", "TOPIC", "garden.control.garden-service"),
         ("READ", "TOPIC", "garden.retry.garden-service.1"),
         ("WRITE", "TOPIC", "garden.dlq.garden-service"),
     }
@@ -133,6 +144,7 @@ def test_a_workload_that_reads_one_domain_and_writes_another_may_do_just_that(de
     assert rights(derived, "kitchen-service.garden") == {
         ("READ", "GROUP", "kitchen-service.garden"),
         ("READ", "TOPIC", "garden"),
+        ("READ", "TOPIC", "garden.control.kitchen-service.garden"),
         ("READ", "TOPIC", "garden.retry.kitchen-service.garden.1"),
         ("WRITE", "TOPIC", "garden.retry.kitchen-service.garden.1"),
         ("READ", "TOPIC", "garden.retry.kitchen-service.garden.2"),
@@ -318,6 +330,8 @@ def test_nobody_may_do_what_no_contract_says(contracts: Contracts) -> None:
         if topic.kind == "domain":
             domain = next(domain for domain in contracts.domains if domain.name == topic.domain)
             assert acl.principal in (domain.readers if acl.operation == "READ" else domain.writers)
+        elif topic.kind == "control":
+            assert (acl.principal, acl.operation) == (topic.workload, "READ")
         elif acl.principal == topic.workload:
             assert topic.kind == "retry" or acl.operation == "WRITE", "a workload does not read its dead letters"
         else:

@@ -392,14 +392,14 @@ NAMES: dict[str, tuple[Files, list[str]]] = {
         changed(KITCHEN, "name: kitchen", "name: kitchen.retry"),
         [
             f"{KITCHEN}:2: the topic name 'kitchen.retry' holds the reserved part 'retry' "
-            "(retry, dlq, ledger and parked stand in the names of derived topics)"
+            "(control, retry, dlq, ledger and parked stand in the names of derived topics)"
         ],
     ),
     "a reserved part in a workload's name": (
         shed("  a.dlq.b: {publishes: [garden.Planted]}\n") | changed(GARDEN, "[gardener]", "[gardener, a.dlq.b]"),
         [
             f"{SHED}:4: the workload name 'a.dlq.b' holds the reserved part 'dlq' "
-            "(retry, dlq, ledger and parked stand in the names of derived topics)"
+            "(control, retry, dlq, ledger and parked stand in the names of derived topics)"
         ],
     ),
     **{

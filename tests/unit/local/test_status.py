@@ -83,6 +83,7 @@ def test_the_json_shape_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -
             "members": 2,
             "lag": 7,
             "topics": {"orders": 7, "orders.retry.reader.1": 0},
+            "paused": None,
         }
     ]
 
