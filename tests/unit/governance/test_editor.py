@@ -105,7 +105,7 @@ def test_the_schemas_know_the_fields_that_loading_knows(tmp_path: Path, monkeypa
     assert exemptions == ({"doc-type"}, set())
     assert known == {
         where: (set(schema["properties"]), set(schema.get("required", ()))) for where, schema in expected.items()
-    }
+    }, "describe the field in governance/editor.py, then run `lockgate schemas editor`"
 
 
 DURATIONS = """

@@ -240,6 +240,8 @@ FINE = [
     field("price_list_id", "string"),
     field("amount", "common.Money"),
     field("seat", "string"),
+    field("tip", "string"),
+    field("battery_charge", "double"),
     field("format", "string"),
     field("paid_at", ["null", {"type": "long", "logicalType": "timestamp-micros"}], default=None),
     field("due_date", DAY),

@@ -12,10 +12,12 @@ from lockgate.governance.lint.sources import SchemaSource
 __all__ = ["RULES"]
 
 _MONEY = {
-    "amount", "balance", "charge", "cost", "costs", "credit", "debit", "discount", "fee", "fees", "fare", "payout",
+    "amount", "balance", "cost", "costs", "credit", "debit", "discount", "fee", "fees", "fare", "payout",
     "premium", "price", "refund", "rent", "revenue", "salary", "subtotal", "surcharge", "tax", "tip", "total", "vat",
     "wage",
 }  # fmt: skip
+_ONLY_MONEY = {"amount", "balance", "cost", "fee", "price", "salary", "subtotal", "total", "wage"}
+"""Words that, as a string, are hardly ever anything else; a `tip` or a `premium` may well be."""
 _CURRENCIES = {"aud", "cad", "chf", "cny", "eur", "gbp", "inr", "jpy", "sek", "usd"}
 _UTC = ("timestamp-millis", "timestamp-micros")
 _PERSONAL = {"address", "birthday", "birthdate", "email", "iban", "ip", "name", "passport", "phone", "ssn", "surname"}
@@ -36,7 +38,7 @@ def _money(source: SchemaSource) -> Iterator[Hit]:
         for leaf in leaves(field.node["type"], f"{field.pointer}/type"):
             if leaf.kind in ("float", "double"):
                 yield Hit(leaf.pointer, f"{field.label} is money in a {leaf.kind}, which cannot hold a cent exactly")
-            elif leaf.kind == "string" and not leaf.logical:
+            elif leaf.kind == "string" and not leaf.logical and spoken[-1] in _ONLY_MONEY:
                 yield Hit(leaf.pointer, f"{field.label} is money in a string, which holds anything")
 
 
