@@ -81,7 +81,6 @@ class Producer:
         self._lock = threading.Lock()  # callbacks run in whichever thread polls
         self._poller: threading.Thread | None = None
         self._closed = threading.Event()
-        self._answered = self._answered_for_all
         self._unheard = 0
 
     def __enter__(self) -> Self:
@@ -236,8 +235,11 @@ class Producer:
         if self._closed.is_set():
             raise UsageError(f"the producer of {self._workload} is closed")
         event_type, event_id, topic, key, value, headers = record
-        # one object for all events that nobody asks after: their failures are told by what they carry
-        done = self._answered if on_delivery is None else partial(self._delivered, event_type, event_id, on_delivery)
+        # a delivery report carries no headers: what it is about has to be kept here
+        if on_delivery is None:
+            done = partial(self._answered, event_type, event_id)
+        else:
+            done = partial(self._delivered, event_type, event_id, on_delivery)
         try:
             self._client.produce(topic, value, key, on_delivery=done, headers=headers)
         except BufferError:
@@ -274,16 +276,11 @@ class Producer:
             failure = self._failure(event_type, ident, message.topic(), error)
         on_delivery(Delivery(event_type, ident, place, failure))
 
-    def _answered_for_all(self, error: KafkaError | None, message: Any) -> None:
+    def _answered(self, event_type: str, ident: str, error: KafkaError | None, message: Any) -> None:
         """Keep what became of an event for the next flush, if the brokers did not take it."""
         if error is None:
             return
-        headers = message.headers()
-        event_type, ident = (
-            (records.header(headers, name) or b"").decode("utf-8", "replace")
-            for name in (records.CE_TYPE, records.CE_ID)
-        )
-        failure = self._failure(event_type or "tombstone", ident, message.topic(), error)
+        failure = self._failure(event_type, ident, message.topic(), error)
         with self._lock:
             self._failed += 1
             if len(self._failures) < _SHOWN:
