@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ import click
 
 from lockgate.cli.options import Project, as_option, echo_json, output_option, pass_project
 from lockgate.connection import Settings, settings_for
-from lockgate.errors import SettingsError
-from lockgate.governance.annotations import FORMS, Form, Severity, as_github, as_gitlab, as_junit, as_text
+from lockgate.errors import ContractsError, SettingsError
+from lockgate.governance.annotations import FORMS, Annotation, Form, Severity, as_github, as_gitlab, as_junit, as_text
 
 if TYPE_CHECKING:
     from lockgate.governance.findings import Verdict
@@ -182,9 +182,15 @@ def lint(project: Project, output: Form, fail_on: str) -> int:
 
     docs/lint.md lists the rules. A domain turns one off with a reason: `lint: {exempt: {rule: reason}}` in domain.yaml.
     """
-    from lockgate.governance.lint.run import failing, lint
+    from lockgate.governance.lint.run import by_file, failing, lint, mistakes
 
-    linted = lint(project.contracts)
+    severities: tuple[Severity, ...] = ("error",) if fail_on == "error" else ("error", "warning")
+    try:
+        linted = lint(project.contracts)
+    except ContractsError as error:  # what does not load is shown beside its lines, too; it still exits 2
+        if output not in ("text", "json"):
+            _echo_annotations(by_file(mistakes(error.problems), _prefix(project)), output, severities)
+        raise
     failed = failing(linted.findings, fail_on)
     match output:
         case "json":
@@ -195,17 +201,19 @@ def lint(project: Project, output: Form, fail_on: str) -> int:
                     click.echo(line)
             click.echo(linted.summary)
         case _:
-            found = linted.by_file(_prefix(project))
-            everything = [finding for case in found.values() for finding in case]
-            if output == "junit":
-                severities: tuple[Severity, ...] = ("error",) if fail_on == "error" else ("error", "warning")
-                click.echo(as_junit("lockgate schemas lint", found, severities))
-            elif output == "gitlab":
-                click.echo(as_gitlab(everything))
-            else:
-                for line in as_github(everything):
-                    click.echo(line)
+            _echo_annotations(by_file(linted.findings, _prefix(project), linted.files), output, severities)
     return int(failed)
+
+
+def _echo_annotations(found: Mapping[str, Sequence[Annotation]], output: Form, failing: Sequence[Severity]) -> None:
+    everything = [finding for case in found.values() for finding in case]
+    if output == "junit":
+        click.echo(as_junit("lockgate schemas lint", found, failing))
+    elif output == "gitlab":
+        click.echo(as_gitlab(everything))
+    else:
+        for line in as_github(everything):
+            click.echo(line)
 
 
 @schemas.command()

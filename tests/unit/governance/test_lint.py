@@ -414,6 +414,18 @@ def test_annotations_name_files_from_the_repositorys_root(tmp_path: Path, capsys
     assert capsys.readouterr().out.startswith("::error file=contracts/schemas/shop/Sold.avsc,")
 
 
+@pytest.mark.parametrize("form", ["github", "gitlab", "junit"])
+def test_what_does_not_load_is_annotated_too_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    root = str(write_project(tmp_path, files(sold(), DOMAIN.replace("key: order_id", "key: order_nr"))))
+    assert run("-C", root, "schemas", "lint", "--output", form) == 2
+    printed = capsys.readouterr()
+    assert "shop.Sold has no field order_nr" in printed.out
+    assert "schemas/shop/Sold.avsc" in printed.out
+    assert "1 mistake in the contracts" in printed.err
+
+
 def test_junit_fails_at_what_the_gate_fails_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(write_project(tmp_path, files(sold(field("note", "string", default="")))))
     for fail_on, code, failures in (("error", 0, 'failures="0"'), ("warning", 1, 'failures="1"')):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 
 from lockgate.contracts.model import Contracts, Exemption
 from lockgate.contracts.report import nearest
+from lockgate.errors import Problem
 from lockgate.governance.annotations import Annotation
 from lockgate.governance.lint.rule import Hit, Rule
 from lockgate.governance.lint.rules import BY_ID, OWN, RULES
 from lockgate.governance.lint.sources import Project, SchemaSource, Source
 
-__all__ = ["Linted", "failing", "lint"]
+__all__ = ["Linted", "by_file", "failing", "lint", "mistakes"]
 
 
 @attrs.frozen
@@ -27,13 +28,6 @@ class Linted:
     """By file, line and rule."""
     exempted: int
     """How many findings are turned off with a reason."""
-
-    def by_file(self, prefix: str = "") -> dict[str, list[Annotation]]:
-        """Return the findings of each file that was looked at; `prefix` leads to the project from the repository."""
-        found: dict[str, list[Annotation]] = {prefix + file: [] for file in self.files}
-        for finding in self.findings:
-            found[prefix + finding.file].append(attrs.evolve(finding, file=prefix + finding.file))
-        return found
 
     @property
     def summary(self) -> str:
@@ -100,6 +94,22 @@ def _unneeded(off: Exemption) -> Annotation:
     message = f"lint.exempt: there is no rule {off.rule}, or none that can be turned off"
     fix = f"did you mean {meant}?" if meant else unknown.fix
     return Annotation(unknown.id, unknown.severity, place.file, place.line, message, fix, pointer)
+
+
+def mistakes(problems: Iterable[Problem]) -> list[Annotation]:
+    """Return the mistakes because of which contracts do not load, as findings of the rule `contract`."""
+    return [
+        Annotation("contract", "error", problem.file, problem.line, problem.message, problem.next_step or "")
+        for problem in problems
+    ]
+
+
+def by_file(findings: Iterable[Annotation], prefix: str = "", files: Iterable[str] = ()) -> dict[str, list[Annotation]]:
+    """Return the findings of each file, also of those without; `prefix` leads to the project from the repository."""
+    found: dict[str, list[Annotation]] = {prefix + file: [] for file in files}
+    for finding in findings:
+        found.setdefault(prefix + finding.file, []).append(attrs.evolve(finding, file=prefix + finding.file))
+    return found
 
 
 def failing(findings: Sequence[Annotation], fail_on: str) -> bool:
