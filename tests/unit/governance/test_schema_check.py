@@ -311,7 +311,7 @@ def test_git_and_the_registry_are_compared_with_each_other(git: Git, tmp_path: P
         "version 20 of the registry is in no commit",
     ]
     # what only documents or names aliases is the same to the registry
-    write(tmp_path, bought(NOTE | {"aliases": ["remark"], "doc": "Said."}))
+    write(tmp_path, bought(NOTE | {"aliases": ["remark"], "doc": "Said."}) | {"aliases": ["Purchased"]})
     git.commit()
     now = contracts.events["shop.Bought"].schema
     noted = write(tmp_path, bought(NOTE)).events["shop.Bought"].schema
