@@ -9,24 +9,24 @@ from typing import get_args
 
 import attrs
 
-from lockgate.avro import compatibility
 from lockgate.connection import Settings
 from lockgate.contracts import names
 from lockgate.contracts.derive import Subject, derive
 from lockgate.contracts.model import Compatibility, Contracts, Domain, Location
 from lockgate.errors import SchemaError
 from lockgate.governance.base import Base
+from lockgate.governance.comparison import compare
 from lockgate.governance.differences import differences
-from lockgate.governance.documents import Find, locate, working_tree
-from lockgate.governance.findings import Comparison, Difference, Finding, Status, Verdict, concerned
+from lockgate.governance.documents import Find, working_tree
+from lockgate.governance.findings import Comparison, Difference, Finding, Verdict, concerned
 from lockgate.governance.history import Version
-from lockgate.governance.levels import is_transitive, is_weaker, order, stricter
+from lockgate.governance.levels import is_transitive, is_weaker, stricter
 from lockgate.governance.parallel import spread
 from lockgate.governance.removals import gone, renames
 from lockgate.governance.renames import Rename, aliases
 from lockgate.registry import Registry
 
-__all__ = ["against_git", "against_registry", "check", "compare"]
+__all__ = ["against_git", "against_registry", "check"]
 
 _REGISTRY_THREADS = 8
 _LEVELS: tuple[Compatibility, ...] = get_args(Compatibility)
@@ -168,54 +168,6 @@ class _Who:
 
     def compared(self, subject: Subject, source: str, versions: Sequence[Version], level: Compatibility) -> Comparison:
         return compare(self.comparison(subject, source, level), subject, versions, self._find)
-
-
-def compare(comparison: Comparison, subject: Subject, versions: Sequence[Version], find: Find) -> Comparison:
-    """Fill in what comes of comparing an event type with its earlier versions, oldest first, at a level.
-
-    `find` finds the files that the event type's schema is bundled from.
-    """
-    labels = [version.name for version in versions]
-    history = [version.schema for version in versions]
-    schema = subject.event.schema
-    found = compatibility.check(history, schema, comparison.level, labels)
-    findings = [_placed(one, versions[one.version - 1], subject, find) for one in found]
-    broken = {finding.direction for finding in findings if finding.kind == "breaking"}
-    if history and not comparison.level.startswith("FULL"):  # the level did not ask in both directions
-        latest = compatibility.check(history[-1:], schema, "FULL")
-        broken |= {one.direction for one in latest if one.kind == "breaking"}
-    status: Status = "compatible" if versions else "new"
-    if findings:
-        status = "breaking" if any(finding.kind == "breaking" for finding in findings) else "unsafe"
-    return attrs.evolve(
-        comparison,
-        names=tuple(labels),
-        status=status,
-        findings=tuple(findings),
-        order=order(backward="backward" not in broken, forward="forward" not in broken),
-    )
-
-
-def _placed(found: compatibility.Finding, version: Version, subject: Subject, find: Find) -> Finding:
-    """Add where the files say what a finding points at."""
-    mine, theirs = found.reader_path, found.writer_path
-    if found.direction == "forward":
-        mine, theirs = theirs, mine
-    return Finding(
-        kind=found.kind,
-        rule=found.rule,
-        message=found.message,
-        location=Location(*locate(find, subject.event.full_name, mine)),
-        earlier=version.name,
-        earlier_at=version.at(theirs),
-        direction=found.direction,
-        reader_path=found.reader_path,
-        writer_path=found.writer_path,
-        place=found.place,
-        fix=found.fix,
-        causes=tuple(_placed(cause, version, subject, find) for cause in found.causes),
-        witness=found.witness,
-    )
 
 
 def _known(level: str | None) -> Compatibility:

@@ -107,6 +107,18 @@ def test_what_breaks_only_an_older_version_breaks_at_transitive_levels_only(git:
     assert checked(git).compatible
 
 
+def test_what_is_the_same_with_several_versions_is_shown_with_the_latest(git: Git) -> None:
+    write(git, {**TRANSITIVE, **watered(LITRES_OR_NONE.replace("litres", "minutes"))})
+    git.commit()
+    write(git, {**TRANSITIVE, **watered(LITRES_OR_NONE.replace("litres", "minutes"), LITRES)})
+    found = [one for one in of(checked(git), "garden.Watered").findings if one.kind == "breaking"]
+    assert [one.place for one in found] == ["litres", "litres"]
+    older, latest = found
+    assert older.witness is None
+    assert latest.witness is not None
+    assert (latest.witness.found, latest.witness.datum) == (True, {"bed": "", "minutes": 0})
+
+
 def test_only_what_came_to_the_first_parents_is_a_version(git: Git) -> None:
     write(git, TRANSITIVE)
     git.commit()
