@@ -22,7 +22,7 @@ from tests.evolutions import REFUSED, TAKEN, pairs
 from tests.worlds import SharedStack
 
 ROOT = Path(__file__).resolve().parents[2]
-PAIRS = 400
+PAIRS = 250
 """How many pairs hypothesis draws; those that are no valid schemas, or the same, are left out."""
 THREADS = 8
 _DIFFERENCE = re.compile(

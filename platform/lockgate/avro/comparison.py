@@ -12,7 +12,8 @@ import attrs
 from lockgate.avro import hazards, resolution
 from lockgate.avro.findings import Direction, Finding, Hazard, Kind, Route, Rule
 from lockgate.avro.hazards import Newer
-from lockgate.avro.types import Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Type, Union, branch_name
+from lockgate.avro.remedies import FIXES, a, any_of
+from lockgate.avro.types import Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Type, Union
 
 __all__ = ["Comparison", "readable", "select_branch"]
 
@@ -118,9 +119,9 @@ class Comparison:
                 self._findings += inner
                 return
             nearest = nearest or breaking
-        text = f"{_a(writer)} may be written, and the reader takes {_any(reader)} only"
+        text = f"{a(writer)} may be written, and the reader takes {any_of(reader)} only"
         if nearest:
-            text = f"{_a(writer)} may be written, and the branch of that name in the reader's union cannot take it"
+            text = f"{a(writer)} may be written, and the branch of that name in the reader's union cannot take it"
         self._breaking("MISSING_UNION_BRANCH", place, text, tuple(nearest))
 
     def _apart(self, writer: Type, reader: Type, place: _Place) -> list[Finding]:
@@ -240,19 +241,19 @@ class Comparison:
                 "TYPE_MISMATCH",
                 place.at(f"{path}/type", writer.path),
                 text,
-                fix=_FIXES["READER_FIELD_MISSING_DEFAULT_VALUE"][self._direction],
+                fix=FIXES["READER_FIELD_MISSING_DEFAULT_VALUE"][self._direction],
             )
             return
         text = "the reader needs it, it is not written, and it has no default"
         self._breaking("READER_FIELD_MISSING_DEFAULT_VALUE", place.at(path, fields), text)
 
     def _mismatch(self, writer: Type, reader: Type, place: _Place) -> None:
-        self._breaking("TYPE_MISMATCH", place, f"{_a(writer)} is written, and the reader takes {_a(reader)}")
+        self._breaking("TYPE_MISMATCH", place, f"{a(writer)} is written, and the reader takes {a(reader)}")
 
     def _breaking(
         self, rule: Rule, place: _Place, text: str, causes: tuple[Finding, ...] = (), fix: str | None = None
     ) -> None:
-        self._add("breaking", rule, place, text, fix or _FIXES[rule][self._direction], causes)
+        self._add("breaking", rule, place, text, fix or FIXES[rule][self._direction], causes)
 
     def _unsafe(self, hazard: hazards.Danger, place: _Place) -> None:
         self._add("unsafe", hazard.rule, place, hazard.text, hazard.fix, ())
@@ -292,42 +293,3 @@ def _used(finding: Finding, writer: Named, reader: Named, place: _Place) -> Find
 
 def _within(path: str, place: str) -> bool:
     return path == place or path.startswith(f"{place}/")
-
-
-def _a(type_: Type) -> str:
-    name = branch_name(type_)
-    if name == "null" or isinstance(type_, Record | Enum | Fixed):
-        return name
-    return f"{'an' if name[0] in 'aiu' else 'a'} {name}"
-
-
-def _any(union: Union) -> str:
-    return " or ".join(map(_a, union.branches)) or "nothing"
-
-
-_FIXES: dict[str, dict[Direction, str]] = {
-    "FIXED_SIZE_MISMATCH": {
-        "backward": "Keep the size, and add a field of a new fixed type beside it.",
-        "forward": "Keep the size, and add a field of a new fixed type beside it.",
-    },
-    "MISSING_ENUM_SYMBOLS": {
-        "backward": "Keep the symbols, or give the enum a default symbol for what it does not know.",
-        "forward": "Earlier readers need a default symbol: add one first, and the symbols when all readers have it.",
-    },
-    "MISSING_UNION_BRANCH": {
-        "backward": "Keep the branch in the union, and repair what is wrong inside it.",
-        "forward": "Write only what earlier readers know: add the branch when all readers have it.",
-    },
-    "NAME_MISMATCH": {
-        "backward": "Keep the name, or give the type its earlier name as an alias.",
-        "forward": "Keep the name: earlier readers do not know the new one, and aliases count for readers only.",
-    },
-    "READER_FIELD_MISSING_DEFAULT_VALUE": {
-        "backward": "Give the field a default.",
-        "forward": "Keep the field: earlier readers need it, for it had no default.",
-    },
-    "TYPE_MISMATCH": {
-        "backward": "Keep the type or widen it as Avro allows, or add a new field with a default beside it.",
-        "forward": "Keep the type, or add a new field beside it and write both until all readers use the new one.",
-    },
-}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from lockgate.avro.defaults import default_datum, is_default
 from lockgate.avro.logical import parse_logical
+from lockgate.avro.members import aliases_of, json_kind, owner_of, primitive, unknown_logical
 from lockgate.avro.types import (
     INT_MAX,
     NO_DEFAULT,
@@ -112,7 +111,7 @@ class _Parser:
                 return self._union(document, namespace, path)
         finally:
             self._depth -= 1
-        raise SchemaError(f"expected a schema, got {_json_kind(document)}", path=path)
+        raise SchemaError(f"expected a schema, got {json_kind(document)}", path=path)
 
     def _name_or_primitive(self, name: str, namespace: str, path: str) -> Type:
         if name in PRIMITIVES:
@@ -156,11 +155,11 @@ class _Parser:
         if kind is None:
             raise SchemaError("`type` is missing", path=path)
         if not isinstance(kind, str | Mapping):
-            raise SchemaError(f"expected the name of a type, got {_json_kind(kind)}", path=f"{path}/type")
+            raise SchemaError(f"expected the name of a type, got {json_kind(kind)}", path=f"{path}/type")
         inner = self._type(kind, namespace, f"{path}/type")
         if isinstance(inner, Primitive) and inner.logical is None and "logicalType" in document:
             logical = self._logical(document, inner.kind, None, path)
-            return _primitive(inner.kind, logical, _unknown_logical(document, logical))
+            return primitive(inner.kind, logical, unknown_logical(document, logical))
         return inner
 
     def _member(self, document: Mapping[str, Any], key: str, namespace: str, path: str) -> Type:
@@ -198,13 +197,13 @@ class _Parser:
         if "aliases" in document:
             aliases = tuple(
                 self._full_name(alias, inside, f"{path}/aliases/{index}")
-                for index, alias in enumerate(_aliases(document, path))
+                for index, alias in enumerate(aliases_of(document, path))
             )
         return full_name, inside, aliases, self._doc(document, path)
 
     def _record(self, document: Mapping[str, Any], namespace: str, path: str) -> Record:
         name, inside, aliases, doc = self._identity(document, namespace, path)
-        record = Record(name, (), aliases, doc, _owner(document), path)
+        record = Record(name, (), aliases, doc, owner_of(document), path)
         self._named[name] = record
         members = document.get("fields")
         if not isinstance(members, Sequence) or isinstance(members, str | bytes):
@@ -227,13 +226,13 @@ class _Parser:
 
     def _field(self, document: Any, namespace: str, path: str) -> Field:
         if not isinstance(document, Mapping):
-            raise SchemaError(f"expected a field, got {_json_kind(document)}", path=path)
+            raise SchemaError(f"expected a field, got {json_kind(document)}", path=path)
         name = document.get("name")
         if not isinstance(name, str) or not self._is_name(name):
             raise SchemaError(
                 f"expected a field's name, got {name!r}", path=f"{path}/name" if "name" in document else path
             )
-        aliases = tuple(_aliases(document, path)) if "aliases" in document else ()
+        aliases = tuple(aliases_of(document, path)) if "aliases" in document else ()
         for index, alias in enumerate(aliases):
             if self._strict and not _is_name(alias):
                 raise SchemaError(f"{alias!r} is no name", path=f"{path}/aliases/{index}")
@@ -261,7 +260,7 @@ class _Parser:
         default = document.get("default")
         if default is not None and default not in symbols:
             raise SchemaError(f"the default {default!r} is none of the symbols", path=f"{path}/default")
-        enum = Enum(name, tuple(symbols), default, aliases, doc, _owner(document), path)
+        enum = Enum(name, tuple(symbols), default, aliases, doc, owner_of(document), path)
         self._named[name] = enum
         return enum
 
@@ -271,8 +270,8 @@ class _Parser:
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= INT_MAX:
             raise SchemaError("`size` must be a number of bytes", path=path)
         logical = self._logical(document, "fixed", size, path)
-        unknown = _unknown_logical(document, logical)
-        fixed = Fixed(name, size, logical, aliases, doc, _owner(document), path, unknown)
+        unknown = unknown_logical(document, logical)
+        fixed = Fixed(name, size, logical, aliases, doc, owner_of(document), path, unknown)
         self._named[name] = fixed
         return fixed
 
@@ -299,40 +298,3 @@ class _Parser:
             if self._strict:
                 raise
             return None
-
-
-def _aliases(document: Mapping[str, Any], path: str) -> Sequence[str]:
-    aliases = document.get("aliases", ())
-    well_formed = isinstance(aliases, Sequence) and not isinstance(aliases, str | bytes)
-    if not well_formed or not all(isinstance(alias, str) for alias in aliases):
-        raise SchemaError("`aliases` must be a list of names", path=f"{path}/aliases")
-    found: Sequence[str] = aliases
-    return found
-
-
-@lru_cache(1024)
-def _primitive(kind: str, logical: Logical | None, unknown_logical: str) -> Primitive:
-    """Return the one object for a primitive type: comparing a type with itself takes no time then."""
-    return Primitive(kind, logical, unknown_logical)
-
-
-def _owner(document: Mapping[str, Any]) -> str:
-    owner = document.get("owner", "")
-    return owner if isinstance(owner, str) else json.dumps(owner, sort_keys=True)
-
-
-def _unknown_logical(document: Mapping[str, Any], known: Logical | None) -> str:
-    name = document.get("logicalType")
-    return name if known is None and isinstance(name, str) else ""
-
-
-def _json_kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "a string"
-    return "an object" if isinstance(value, Mapping) else "a list"

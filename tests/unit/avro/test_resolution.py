@@ -154,6 +154,17 @@ def test_records_in_unions_are_told_apart_by_name() -> None:
     assert read(value([one, two]), value([two, one]), {"value": ("t.Two", {})}) == {"value": ("t.Two", {})}
 
 
+def test_a_branch_of_the_same_name_that_does_not_take_all_is_passed_over_for_one_that_does() -> None:
+    """As the compatibility check does: what it calls compatible is read."""
+
+    def color(name: str, *symbols: str) -> dict[str, Any]:
+        return {"type": "enum", "name": name, "symbols": list(symbols)}
+
+    reader = value([color("a.Color", "A"), color("b.Color", "A", "B")])
+    assert read(value(color("a.Color", "A", "B")), reader, {"value": "B"}) == {"value": ("b.Color", "B")}
+    assert read(value(color("a.Color", "A")), reader, {"value": "A"}) == {"value": ("a.Color", "A")}
+
+
 def test_recursive_types_resolve() -> None:
     node = {"name": "next", "type": ["null", "t.Event"]}
     new = record(node, {"name": "extra", "type": "int", "default": 9})
