@@ -15,6 +15,10 @@ from lockgate.testing.clock import Clock
 
 __all__ = ["Ends", "IdleStop", "Member", "Writer"]
 
+_SLICE = 0.01
+"""Seconds that one poll may block: so soon it is seen that the last record in hand has its outcome."""
+_STUCK = 20.0
+"""Seconds without an outcome after which a record in hand is believed to have none: the kit then says which."""
 _PATIENCE = 60.0
 """Seconds that a run may take: a handler that never returns is told from one that is slow."""
 
@@ -47,10 +51,18 @@ class Member:
     """Stand for the one member of a group: the consumer is real, but its partitions are assigned by hand.
 
     So nobody waits for a group to form. The stop is requested once every partition is either read to its end, with all
-    that was written meanwhile, or paused until later.
+    that was written meanwhile, or paused until later, and every record that was taken has its outcome: a loop may have
+    records in hand that it handles beside polling. `outcomes` returns how many there have been.
     """
 
-    def __init__(self, client: Consumer, starts: Mapping[Place, int], ends: Ends, stop: IdleStop) -> None:
+    def __init__(
+        self,
+        client: Consumer,
+        starts: Mapping[Place, int],
+        ends: Ends,
+        stop: IdleStop,
+        outcomes: Callable[[], int],
+    ) -> None:
         self._client: Any = client
         self._starts = starts
         self._ends = ends
@@ -60,6 +72,10 @@ class Member:
         self._joining: Callable[[], None] | None = None
         self._leaving: Callable[[], None] | None = None
         self._deadline = time.monotonic() + _PATIENCE
+        self._outcomes = outcomes
+        self._before = outcomes()
+        self._taken: dict[Place, set[int]] = {}
+        self._quiet_since = (time.monotonic(), self._before)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -105,12 +121,14 @@ class Member:
         """Return a message, or None."""
         if self._idle():
             return None
-        message = self._client.poll(timeout)
+        message = self._client.poll(_SLICE if timeout < 0 else min(timeout, _SLICE))
         return None if message is None else self._seen(message)
 
     def seek(self, entry: TopicPartition) -> None:
         """Go elsewhere in a partition: it is not at its end any more."""
-        self._assigned[(entry.topic, entry.partition)] = None
+        place = (entry.topic, entry.partition)
+        self._assigned[place] = None
+        self._taken[place] = {offset for offset in self._taken.get(place, ()) if offset < entry.offset}
         self._client.seek(entry)
 
     def pause(self, entries: Sequence[TopicPartition]) -> None:
@@ -144,18 +162,29 @@ class Member:
         if time.monotonic() > self._deadline:
             left = [f"{topic}-{partition}" for topic, partition in self._assigned if not self._done((topic, partition))]
             raise ClusterError(f"after {_PATIENCE:g} s the run has not come to the end of {', '.join(left)}")
-        if all(map(self._done, self._assigned)):
+        if all(map(self._done, self._assigned)) and self._settled():
             self._stop.request()
         return self._stop.requested
+
+    def _settled(self) -> bool:
+        """Tell whether nothing that was taken is in hand any more, or whether nothing becomes of it."""
+        outcomes = self._outcomes()
+        if outcomes - self._before >= sum(map(len, self._taken.values())):
+            return True
+        if outcomes != self._quiet_since[1]:
+            self._quiet_since = (time.monotonic(), outcomes)
+        return time.monotonic() - self._quiet_since[0] > _STUCK
 
     def _done(self, place: Place) -> bool:
         end = self._assigned[place]
         return place in self._paused or (end is not None and self._ends.reached(place, end))
 
     def _seen(self, message: Any) -> Any:
-        error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            self._assigned[(message.topic(), message.partition())] = message.offset()
+        error, place = message.error(), (message.topic(), message.partition())
+        if error is None:
+            self._taken.setdefault(place, set()).add(message.offset())
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._assigned[place] = message.offset()
         return message
 
 

@@ -194,7 +194,7 @@ class Kit:
         stop = IdleStop()
 
         def consumer(_: object) -> Any:
-            return Member(self._cluster.consumer(workload.name), starts, self._ends, stop)
+            return Member(self._cluster.consumer(workload.name), starts, self._ends, stop, reading.outcomes)
 
         def producer() -> Any:
             return Writer(self._cluster.producer, self._ends, self._clock)

@@ -46,6 +46,10 @@ class Reading:
         """Count an outcome."""
         self._counts[outcome] += 1
 
+    def outcomes(self) -> int:
+        """Return how many outcomes were counted."""
+        return self._counts.total()
+
     def write(self) -> None:
         """Take what was counted as settled."""
 

@@ -12,7 +12,7 @@ import pytest
 from lockgate import Context, EventError, HandlerError, Reject, Service, Tombstone, UsageError
 from lockgate.errors import PoisonReason
 from lockgate.testing import Kit
-from tests.projects import write_project
+from tests.projects import PROJECT, changed, write_project
 
 COOK = "kitchen-service.garden"
 PEA = {"bed": "b-1", "plant": "PEA", "price": {"cents": 5}}
@@ -187,3 +187,31 @@ def test_mistakes_are_told_as_a_running_service_tells_them(garden: Kit, cook: Co
         garden.run(COOK, service=Service("kitchen-service"))
     with pytest.raises(ValueError, match="time goes on"):
         garden.advance(seconds=-1)
+
+
+@pytest.mark.parametrize("order", ["partition", "key", "none"])
+def test_a_workload_that_handles_several_records_at_once_runs_to_its_end(tmp_path: Path, order: str) -> None:
+    name = "services/kitchen/service.yaml"
+    files = {**PROJECT, **changed(name, "    retry: [1s, 1m]\n", f"    concurrency: 4\n    order: {order}\n")}
+    kit = Kit(write_project(tmp_path, files))
+    service = Service("kitchen-service")
+
+    @service.handler(COOK, event_type="garden.Planted")
+    def cook(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        if event["bed"] == "b-7":
+            raise RuntimeError("no pot is large enough")
+        return "kitchen.Cooked", {"dish": event["bed"]}
+
+    @service.handler(COOK, event_type="garden.Watered")
+    async def water(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "kitchen.Cooked", {"dish": event["bed"]}
+
+    @service.handler("kitchen-service", event_type="kitchen.Cooked")
+    def serve(event: Mapping[str, Any]) -> None: ...
+
+    for number in range(20):
+        kit.send(("garden.Planted", {**PEA, "bed": f"b-{number}"}))
+    outcome = kit.run(COOK, service=service)
+    assert {result["dish"] for _, result in outcome.results} == {f"b-{n}" for n in range(20) if n != 7}
+    assert [letter.error for letter in outcome.dead_letters] == ["no pot is large enough"]
+    assert outcome.committed["garden"] == 20
