@@ -154,6 +154,13 @@ class Project:
         self.git("merge", "-q", "--no-ff", "-m", "merge", "change")
         self.git("update-ref", "refs/remotes/origin/main", "main")
 
+    def differences(self) -> list[tuple[str, str]]:
+        """Return in what git and the registry differ, by subject."""
+        against = ("--against", "git:HEAD", "--against", "registry")
+        done = self.stack.lockgate("schemas", "check", *against, "--output", "json", root=self.git.root)
+        assert done.returncode == 0, done.stderr
+        return [(one["subject"], one["kind"]) for one in json.loads(done.stdout)["differences"]]
+
     def versions(self, event_type: str) -> list[int]:
         with Registry(self.stack.settings("ci")) as registry:
             return registry.versions(f"{self.domain}-{self.domain}.{event_type}")
@@ -179,6 +186,7 @@ def origin(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Proj
     second = project.job("register")
     assert second.code == 0, second.output
     assert project.versions("Gone") == [1, 2]
+    assert project.differences() == []  # the registry tells the story that git tells, in its own words
     return project
 
 
@@ -261,6 +269,7 @@ def test_a_deletion_passes_where_nobody_reads_and_leaves_the_subject(project: Pr
     registered = project.job("register")
     assert registered.code == 0, registered.output
     assert f"{domain}-{domain}.Gone: no contract asks for it any more; it is left alone" in registered.output
+    assert (f"{domain}-{domain}.Gone", "not-in-contracts") in project.differences()
     assert project.versions("Gone") == [1, 2]
 
 
