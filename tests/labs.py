@@ -97,6 +97,8 @@ class Lab:
         self.service = Service("service")
         self.registry = FakeRegistry()
         self.failures = [0]
+        self.producers: Callable[[Any], Any] = lambda producer: producer
+        """What wraps each producer that is made."""
         self._raw = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
 
     def put(self, *items: str, partition: int = 0) -> None:
@@ -115,20 +117,30 @@ class Lab:
         declared = DeclaredService("service", "service", OWNER, (self.workload,), HERE)
         contracts = Contracts(Path(), self._domains, (declared,))
 
-        def connect() -> Any:
-            return Flaky(connect_producer(self.settings, self.workload.name, lambda _: None), self.failures)
-
-        assemble(
+        assembly = assemble(
             contracts,
             self.workload,
             dispatch_table(contracts, self.workload, self.service),
             registry=registry,
-            consumer=lambda on_commit: connect_consumer(self.settings, self.workload.name, lambda _: None, on_commit),
-            producer=connect,
+            consumer=self.connect_consumer,
+            producer=self.connect_producer,
             patience=Patience(),
             stop=self.stop,
             journal=None,
-        ).loop.run(topics)
+            max_poll_interval=int(self.settings.kafka.get("max.poll.interval.ms", 300_000)) / 1000,
+        )
+        while not assembly.settlement.prepare():
+            pass
+        assembly.loop.run(topics)
+
+    def connect_consumer(self) -> Consumer:
+        self.consumer = connect_consumer(self.settings, self.workload.name, lambda _: None)
+        return self.consumer
+
+    def connect_producer(self) -> Any:
+        own = f"{self.workload.name}~{id(self)}" if self.workload.exactly_once else None
+        producer = connect_producer(self.settings, self.workload.name, lambda _: None, own)
+        return self.producers(Flaky(producer, self.failures))
 
     def stop_when(self, happened: Callable[[], bool]) -> None:
         """Request the stop from outside, once something has happened."""
@@ -145,6 +157,10 @@ class Lab:
         (found,) = consumer.committed([TopicPartition("items", partition)], 10)
         consumer.close()
         return found.offset
+
+    def commit(self, positions: list[TopicPartition]) -> None:
+        """Commit offsets as the workload's own consumer."""
+        self.consumer.commit(offsets=positions, asynchronous=False)
 
     def read(self, topic: str) -> list[Any]:
         consumer = Consumer(

@@ -218,6 +218,19 @@ class World:
             consumer.close()
         return {entry.partition: entry.offset for entry in answer if entry.offset >= 0}
 
+    def lag(self, group: str, topic: str) -> dict[int, tuple[int, int]]:
+        """Return `(committed, end)` of the partitions of a topic whose end a group has not reached."""
+        committed, found = self.committed(group, topic), {}
+        consumer = Consumer(self.stack.settings("admin").client_config() | {"group.id": "unused"})
+        try:
+            for partition in consumer.list_topics(topic, 10).topics[topic].partitions:
+                _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+                if committed.get(partition, 0) != end:
+                    found[partition] = (committed.get(partition, 0), end)
+        finally:
+            consumer.close()
+        return found
+
     @property
     def journal(self) -> Path:
         """Return the folder that the world's processes note outcomes in."""
@@ -330,7 +343,9 @@ def bytes_of(messages: Sequence[Message]) -> list[tuple[bytes | None, bytes | No
     return [(message.key(), message.value()) for message in messages]
 
 
-def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partitions: int = 3) -> None:
+def write_world(
+    root: Path, name: str, *, retry: str = "[300ms, 600ms]", partitions: int = 3, exactly_once: bool = False
+) -> None:
     """Write a project's files, the generated event classes aside."""
     a, b = f"{name}a", f"{name}b"
     topic = f"partitions: {partitions}, replication: 3, retention: 1d"
@@ -379,6 +394,7 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
                 consumes: [{a}.Made]
                 publishes: [{b}.Sent]
                 retry: {retry}
+                exactly_once: {str(exactly_once).lower()}
             """,
     }
     for path, text in files.items():
@@ -387,11 +403,18 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
         file.write_text(textwrap.dedent(text).lstrip(), encoding="utf-8")
 
 
-def make_world(stack: SharedStack, tmp_path: Path, *, retry: str = "[300ms, 600ms]", partitions: int = 3) -> World:
+def make_world(
+    stack: SharedStack,
+    tmp_path: Path,
+    *,
+    retry: str = "[300ms, 600ms]",
+    partitions: int = 3,
+    exactly_once: bool = False,
+) -> World:
     """Write a project under names of its own and apply it to the shared cluster."""
     name = f"t{secrets.token_hex(4)}"
     root = tmp_path / "world"
-    write_world(root, name, retry=retry, partitions=partitions)
+    write_world(root, name, retry=retry, partitions=partitions, exactly_once=exactly_once)
     contracts = stack.apply(root)
     for path, text in generate(contracts).items():
         (root / path).write_text(text, encoding="utf-8")

@@ -29,6 +29,7 @@ _GUARDED = {
     "enable.idempotence",
     "enable.partition.eof",
     "group.id",
+    "group.remote.assignor",
     "isolation.level",
     "partition.assignment.strategy",
     "partitioner",
@@ -36,6 +37,8 @@ _GUARDED = {
     "transactional.id",
 }
 """librdkafka properties that guarantees rest on."""
+_OF_THE_BROKERS = {"heartbeat.interval.ms", "session.timeout.ms"}
+"""What a client may not say under KIP-848's group protocol."""
 
 
 def _secret(_: object) -> str:
@@ -136,6 +139,10 @@ def _settings(values: Mapping[str, str]) -> Settings:
             if key in _GUARDED:
                 mistakes.append(f"{name} may not be set: Lockgate's guarantees rest on {key}")
             kafka[key] = value
+    if kafka.get("group.protocol") == "consumer":
+        for key in sorted(_OF_THE_BROKERS & kafka.keys()):
+            name = "LOCKGATE_KAFKA_" + key.replace(".", "_").upper()
+            mistakes.append(f"{name} may not be set: with LOCKGATE_KAFKA_GROUP_PROTOCOL=consumer it is the brokers'")
     password = values.get("LOCKGATE_PASSWORD")
     password_file = values.get("LOCKGATE_PASSWORD_FILE")
     if password_file is not None:

@@ -267,6 +267,8 @@ def _acls(contracts: Contracts) -> Iterator[Acl]:
                 yield Acl(me, "TOPIC", retry, "WRITE")
         yield Acl(me, "TOPIC", letters, "WRITE")
         yield Acl(me, "TOPIC", names.control_topic(source, me), "READ")
+        if workload.exactly_once:
+            yield Acl(me, "TRANSACTIONAL_ID", names.transactional_id_prefix(me), "WRITE", "PREFIXED")
         reader = names.reader_principal(teams[me])
         replayer = names.replayer_principal(teams[me])
         for operator in (reader, replayer):

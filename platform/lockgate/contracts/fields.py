@@ -178,6 +178,17 @@ class Fields:
             return None
         return int(node.value)
 
+    def flag(self, name: str) -> bool | None:
+        """Return `true` or `false`, false where the field is absent."""
+        node = self._nodes.get(name)
+        if node is None:
+            return False
+        # YAML 1.1 also reads yes, on and their like as truth values: what is written is what is meant
+        if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}bool" and node.value in ("true", "false"):
+            return bool(node.value == "true")
+        self._wrong(node, f"{self._path}{name}", "true or false")
+        return None
+
     def mapping(self, name: str) -> yaml.MappingNode | None:
         """Return a field's mapping."""
         node = self._nodes.get(name)

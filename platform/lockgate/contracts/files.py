@@ -77,6 +77,7 @@ class WorkloadEntry:
     start: Start | None = None
     concurrency: int | None = None
     order: Order | None = None
+    exactly_once: bool | None = None
 
 
 @attrs.frozen
@@ -237,8 +238,8 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         file,
         report,
         path=path,
-        known=("consumes", "publishes", "retry", "start", "concurrency", "order"),
-        later=("exactly_once", "on_dead_letter"),
+        known=("consumes", "publishes", "retry", "start", "concurrency", "order", "exactly_once"),
+        later=("on_dead_letter",),
     )
     consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
     nothing = Texts(complete=True)
@@ -264,6 +265,14 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
     order = _order(fields, path, file, report)
     if order == "key" and retry:
         report.add(file, fields.line_of("order"), f"{path}order: key is not supported yet together with retry")
+    exactly_once = fields.flag("exactly_once")
+    if fields.has("exactly_once") and consumes == nothing:
+        message = f"{path}exactly_once has no effect on a workload that consumes nothing"
+        report.add(file, fields.line_of("exactly_once"), message)
+    concurrency = fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY)
+    if exactly_once and (order == "key" or (concurrency or 1) > 1):
+        message = f"{path}exactly_once goes with concurrency 1 and order: partition"
+        report.add(file, fields.line_of("exactly_once"), message, "a batch is one transaction")
     return WorkloadEntry(
         name,
         line,
@@ -271,8 +280,9 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         publishes,
         None if retry is None else tuple(delay.value for delay in retry),
         None if start is None else start.value,
-        fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY),
+        concurrency,
         order,
+        exactly_once,
     )
 
 

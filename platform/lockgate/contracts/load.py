@@ -237,6 +237,7 @@ def _service(service: ServiceFile) -> Service:
                 start=workload.start or "earliest",
                 concurrency=_present(workload.concurrency),
                 order=_present(workload.order),
+                exactly_once=bool(workload.exactly_once),
             )
             for workload in service.workloads
         ),

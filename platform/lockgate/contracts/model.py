@@ -140,6 +140,8 @@ class Workload:
     """How many of its records a process handles at once."""
     order: Order = "partition"
     """Which records are handled one after the other: those of a partition, those of a key, or none."""
+    exactly_once: bool = False
+    """Whether results, retry records, dead letters and offsets of a batch are committed in one transaction."""
 
 
 @attrs.frozen

@@ -137,12 +137,16 @@ def service_schema() -> Schema:
                 "Of what the order is kept while several are handled.",
                 {"enum": list(get_args(Order)), "default": "partition"},
             ),
+            "exactly_once": _said(
+                "Whether a batch's results, retries, dead letters and offsets are one transaction.",
+                {"type": "boolean", "default": False},
+            ),
         },
         anyOf=[
             {"required": [name], "properties": {name: {"type": "array", "minItems": 1}}}
             for name in ("consumes", "publishes")
         ],
-        dependencies={name: ["consumes"] for name in ("retry", "start", "concurrency", "order")},
+        dependencies={name: ["consumes"] for name in ("retry", "start", "concurrency", "order", "exactly_once")},
     )
     workloads = {
         "type": "object",

@@ -7,21 +7,24 @@ from collections.abc import Callable
 from typing import Protocol
 
 import attrs
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import UsageError
+from lockgate.runtime.channel import Channel
 from lockgate.runtime.concurrent import ConcurrentLoop
 from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder, SubjectSource
-from lockgate.runtime.intake import Connect, Intake
+from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import OutcomeLog
 from lockgate.runtime.loop import Loop
 from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.publisher import Publisher
 from lockgate.runtime.reader import Reader, SchemaSource
+from lockgate.runtime.settlement import AtLeastOnce, ExactlyOnce, Settlement
 from lockgate.runtime.signals import Stop
+from lockgate.runtime.transactions import Transactions
 
 __all__ = ["Assembly", "RuntimeRegistry", "assemble"]
 
@@ -37,6 +40,7 @@ class Assembly:
     loop: Loop | ConcurrentLoop
     intake: Intake
     encoder: EventEncoder
+    settlement: Settlement
 
 
 def assemble(
@@ -45,33 +49,44 @@ def assemble(
     table: Table,
     *,
     registry: RuntimeRegistry,
-    consumer: Connect,
+    consumer: Callable[[], Consumer],
     producer: Callable[[], Producer],
     patience: Patience,
     stop: Stop,
     journal: OutcomeLog | None,
     clock: Callable[[], float] = time.time,
+    max_poll_interval: float = 300.0,
 ) -> Assembly:
     """Return the loop of a workload; `clock` gives the seconds since the epoch that due times are held against.
 
-    `consumer` and `producer` make the clients. Raise UsageError for a workload that consumes nothing.
+    `consumer` and `producer` make the clients; that of a workload with `exactly_once` is a transactional producer.
+    `max_poll_interval` (seconds) is the consumer's. Raise UsageError for a workload that consumes nothing.
     """
     domain = contracts.source_of(workload)
     if domain is None:
         raise UsageError(f"{workload.name} consumes nothing: there is nothing to run")
     encoder = EventEncoder(contracts, workload, registry)
-    intake = Intake(workload.name, consumer, patience, clock)
-    publisher = Publisher(producer, workload.name, domain.topic.name)
+    intake = Intake(workload.name, consumer, patience, clock, max_poll_interval)
+    channel = Channel(producer)
+    publisher = Publisher(channel, workload.name, domain.topic.name, deferred=workload.exactly_once)
+    outcomes = Outcomes(workload, publisher, journal, clock)
+    settlement: Settlement
+    if workload.exactly_once:
+        transactions = Transactions(channel)
+        settlement = ExactlyOnce(workload.name, outcomes, intake, patience, publisher, transactions)
+    else:
+        settlement = AtLeastOnce(workload.name, outcomes, intake, patience)
     flat = workload.concurrency == 1 and workload.order != "key"
     loop = (Loop if flat else ConcurrentLoop)(
         workload,
         domain,
         table,
         intake=intake,
-        outcomes=Outcomes(workload, intake.offsets, publisher, journal, clock),
+        outcomes=outcomes,
+        settlement=settlement,
         reader=Reader(registry, domain, workload.consumes),
         encoder=encoder,
         patience=patience,
         stop=stop,
     )
-    return Assembly(loop, intake, encoder)
+    return Assembly(loop, intake, encoder, settlement)

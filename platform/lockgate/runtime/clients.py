@@ -39,6 +39,8 @@ _PRODUCER_DEFAULTS: dict[str, Any] = {
     "retries": 1000,  # bounded by the delivery timeout before
     "retry.backoff.max.ms": 1000,
 }
+_TRANSACTION_TIMEOUT_MS = 10000
+"""For so long, at most, what a killed process left open keeps readers of its results waiting."""
 _PRODUCER_GUARANTEES: dict[str, Any] = {
     "acks": "all",
     "enable.idempotence": True,
@@ -62,10 +64,14 @@ _DOWN = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError
 OnError = Callable[[KafkaError], None]
 
 
-def connect_consumer(settings: Settings, workload: str, on_error: OnError, on_commit: Callable[..., None]) -> Consumer:
+def connect_consumer(settings: Settings, workload: str, on_error: OnError) -> Consumer:
     """Return a consumer in the workload's group; it connects in the background."""
     config = _CONSUMER_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
-    config |= {"group.id": workload, "client.id": workload, "error_cb": on_error, "on_commit": on_commit}
+    if config.get("group.protocol") == "consumer":  # KIP-848: the brokers assign, and they alone know the timeouts
+        for name in ("session.timeout.ms", "partition.assignment.strategy"):
+            del config[name]
+        config["group.remote.assignor"] = "range"
+    config |= {"group.id": workload, "client.id": workload, "error_cb": on_error}
     try:
         return Consumer(config, logger=bridge(workload))
     except KafkaException as error:
@@ -82,10 +88,17 @@ def connect_control(settings: Settings, workload: str, on_error: OnError) -> Con
         raise _refused(error) from error
 
 
-def connect_producer(settings: Settings, workload: str, on_error: OnError) -> Producer:
-    """Return an idempotent producer; it connects in the background."""
+def connect_producer(
+    settings: Settings, workload: str, on_error: OnError, transactional_id: str | None = None
+) -> Producer:
+    """Return an idempotent producer, a transactional one where it gets an id; it connects in the background."""
     config = _PRODUCER_DEFAULTS | settings.client_config() | _PRODUCER_GUARANTEES
     config |= {"client.id": workload, "error_cb": on_error}
+    if transactional_id is not None:
+        config.setdefault("transaction.timeout.ms", _TRANSACTION_TIMEOUT_MS)
+        # a record that is later than its transaction is of no use
+        config["delivery.timeout.ms"] = config["transaction.timeout.ms"]
+        config["transactional.id"] = transactional_id
     try:
         return Producer(config, logger=bridge(workload))
     except KafkaException as error:

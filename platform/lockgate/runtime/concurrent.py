@@ -21,6 +21,7 @@ from lockgate.runtime.patience import Patience
 from lockgate.runtime.pools import pool_for
 from lockgate.runtime.reader import Reader
 from lockgate.runtime.refusals import Refusals
+from lockgate.runtime.settlement import Settlement
 from lockgate.runtime.signals import Stop
 
 __all__ = ["ConcurrentLoop"]
@@ -54,6 +55,7 @@ class ConcurrentLoop:
         *,
         intake: Intake,
         outcomes: Outcomes,
+        settlement: Settlement,
         reader: Reader,
         encoder: EventEncoder,
         patience: Patience,
@@ -63,6 +65,7 @@ class ConcurrentLoop:
         self._order = workload.order
         self._intake = intake
         self._outcomes = outcomes
+        self._settlement = settlement
         self._patience = patience
         self._stop = stop
         self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
@@ -85,13 +88,14 @@ class ConcurrentLoop:
         self._pool.start()
         deadline = 0.0
         try:
-            self._intake.subscribe(topics)
+            self._intake.subscribe(topics, self._settlement)
             while not self._stop.requested:
                 self._pass()
             deadline = float("inf")  # the stop has a grace period of its own
         finally:
             try:
                 self._finish(list(self._shares.values()), deadline or time.monotonic() + _FINISH, polling=True)
+                self._settlement.close()
             finally:
                 self._intake.close()
                 self._pool.close()
@@ -102,7 +106,7 @@ class ConcurrentLoop:
     def assigned(self, places: Sequence[Place]) -> None:
         """Begin anew with partitions."""
         for place in places:
-            self._shares[place] = Share(place)
+            self._shares[place] = Share(self._intake.offsets.of(place))
 
     def revoked(self, places: Sequence[Place]) -> None:
         """Let the handlers of partitions end, but not for long; begin with none."""
@@ -129,12 +133,12 @@ class ConcurrentLoop:
             self._dispatch(self._intake.take(room, 0.0 if ended else _BUSY if busy else _IDLE))
         if not room or self._in_hand() > self._plenty:
             time.sleep(_BUSY)  # the handlers have enough to do: let them, a busy loop would take their time away
-        self._intake.commit_now_and_then()
+        self._settlement.commit()
         self._patience.check()
 
     def _dispatch(self, batch: list[Any]) -> None:
         """Hand a batch to the pool; what needs no handler has its outcome at once."""
-        intake, offsets, outcomes, decoding = self._intake, self._intake.offsets, self._outcomes, self._decoding
+        intake, outcomes, decoding = self._intake, self._outcomes, self._decoding
         jobs: list[Job] = []
         for message in batch:
             if message.error() is not None:
@@ -161,17 +165,17 @@ class ConcurrentLoop:
                 intake.wait_for_registry(place, offset, error)
                 continue
             except Exception as error:
-                outcomes.poison(message, envelope, error)
-                offsets.read_to(place, offset + 1)
+                outcomes.poison(share.progress, message, envelope, error)
+                share.progress.read_to(offset + 1)
                 continue
             if entry[1] is skip:
                 outcomes.counts["skipped"] += 1
                 if outcomes.noting:
-                    outcomes.note(message, envelope, "skipped")
-                offsets.read_to(place, offset + 1)
+                    outcomes.note(share.progress, message, envelope, "skipped")
+                share.progress.read_to(offset + 1)
                 continue
-            offsets.hold(place, offset)
-            offsets.read_to(place, offset + 1)
+            share.progress.hold(offset)
+            share.progress.read_to(offset + 1)
             job = Job(message, envelope, event, entry, share, self._lane(place, message))
             share.jobs += 1
             share.bytes += job.size
@@ -189,7 +193,7 @@ class ConcurrentLoop:
     def _conclude(self) -> bool:
         """See to what handlers have led to; return whether one had ended. Raise what is to end the process."""
         ended = self._pool.finished()
-        outcomes, offsets = self._outcomes, self._intake.offsets
+        outcomes = self._outcomes
         leaving: BaseException | None = None
         for job in ended:
             share, message, envelope = job.share, job.message, job.envelope
@@ -199,14 +203,14 @@ class ConcurrentLoop:
                 continue
             if job.error is None:
                 if job.events:
-                    outcomes.results(message, envelope, job.events)
+                    outcomes.results(share.progress, message, envelope, job.events)
                     continue
-                offsets.finish(share.place, message.offset())
+                share.progress.finish(message.offset())
                 outcomes.counts["handled"] += 1
                 if outcomes.noting:
-                    outcomes.note(message, envelope, "handled")
+                    outcomes.note(share.progress, message, envelope, "handled")
             elif isinstance(job.error, Exception):
-                outcomes.failed(message, envelope, job.error, job.stage)
+                outcomes.failed(share.progress, message, envelope, job.error, job.stage)
             else:
                 leaving = job.error
         if leaving is not None:
@@ -231,8 +235,9 @@ class ConcurrentLoop:
             if not self._shares[place].running:
                 del self._rewinding[place]
                 self._shares[place].dead = True  # those of its records that had not begun
-                self._shares[place] = Share(place)
-                self._intake.rewind(place, until)
+                progress = self._shares[place].progress
+                self._shares[place] = Share(progress)
+                self._intake.go_back(progress, progress.rewind(), until)
 
     def _in_hand(self) -> int:
         return sum(share.jobs for share in self._shares.values())

@@ -1,4 +1,4 @@
-"""The consuming side of a loop: batches in, partitions held back or rewound, finished offsets committed."""
+"""The consuming side of a loop: batches in, partitions held back or gone back in, assignments taken up and ended."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from lockgate.errors import ClusterError, RegistryDenied, RegistryError
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.control import Control
+from lockgate.runtime.keepalive import KeepAlive
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Offsets, Place
+from lockgate.runtime.offsets import Offsets, Place, Progress
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.waiting import Waiting
 
@@ -20,24 +21,19 @@ __all__ = ["Intake", "Observer"]
 
 _IDLE = 0.2
 """Seconds that a poll may block: how late a stop is noticed when nothing arrives."""
-_COMMIT_EVERY = 0.2
 _REGISTRY_BACKOFF_MS = 1000
-_COMMITTING = "commit in its group"
-_LAST_COMMIT = 5.0
-"""Seconds that a commit is repeated for when its partitions go, or the process does."""
-_HOPELESS = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError._ASSIGNMENT_LOST,
-    }
-)
+_FINISH_WITHIN = 30.0
+"""Seconds that a rebalance waits for a handler, at most: the others of the group wait, too."""
 
-Connect = Callable[[Callable[..., None]], Consumer]
-"""Makes a consumer that reports commits to the given callback."""
+
+class Leaving(Protocol):
+    """What has to be done when assignments end; a settlement does it."""
+
+    def leave(self, places: Collection[Place]) -> None:
+        """Commit what is finished in partitions that are given back."""
+
+    def lose(self) -> None:
+        """Make sure that nothing is committed for partitions that are another process's already."""
 
 
 class Observer(Protocol):
@@ -57,21 +53,31 @@ class Intake:
     """Own a workload's consumer and what is known of its partitions."""
 
     def __init__(
-        self, workload: str, connect: Connect, patience: Patience, clock: Callable[[], float] = time.time
+        self,
+        workload: str,
+        connect: Callable[[], Consumer],
+        patience: Patience,
+        clock: Callable[[], float] = time.time,
+        max_poll_interval: float = 300.0,
     ) -> None:
         self._workload = workload
         self._clock = clock
         self._patience = patience
-        self._consumer = connect(self._on_commit)
+        self.consumer = connect()
+        self._leaving: Leaving | None = None
         self._waiting = Waiting()
-        self._committed_at = 0.0
+        self._finish_within = min(_FINISH_WITHIN, max_poll_interval / 2)
+        self._reported: list[Any] = []
         self._throttled: set[Place] = set()
         self._gone: set[Place] = set()
         self._observer: Observer | None = None
+        self.metadata: Any = None
+        """The membership under which the batch in hand was taken, for a transaction to show."""
         self._log = logger_for(workload, group=workload)
         self.joined = False
         """Whether the group has taken this process in once: from then on its login is known to be right."""
         self.offsets = Offsets()
+        self.keepalive = KeepAlive(self.consumer, max_poll_interval, self._is_held)
         self.blocked: set[Place] = set()
         """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
         self.control: Control | None = None
@@ -91,13 +97,14 @@ class Intake:
     def visible_topics(self, timeout: float) -> frozenset[str]:
         """Return the topics that the brokers let this workload see; raise KafkaException where none answers in time."""
         try:
-            return frozenset(self._consumer.list_topics(timeout=timeout).topics)
+            return frozenset(self.consumer.list_topics(timeout=timeout).topics)
         finally:
-            self._consumer.poll(0)  # the question itself never tells why nobody answers: a refused login, for example
+            self.consumer.poll(0)  # the question itself never tells why nobody answers: a refused login, for example
 
-    def subscribe(self, topics: Sequence[str]) -> None:
+    def subscribe(self, topics: Sequence[str], leaving: Leaving) -> None:
         """Join the group."""
-        self._consumer.subscribe(
+        self._leaving = leaving
+        self.consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
@@ -117,16 +124,25 @@ class Intake:
         now = self.now()
         for place in self._waiting.ready(now):
             if place not in self._throttled:
-                self._consumer.resume([TopicPartition(*place)])
+                self.consumer.resume([TopicPartition(*place)])
         self.blocked.clear()
         self._gone.clear()
-        batch: list[Any] = self._consumer.consume(at_most, 0)  # a timeout here would wait for a full batch
+        batch: list[Any] = self.consumer.consume(at_most, 0)  # a timeout here would wait for a full batch
         if not batch:
-            first = self._consumer.poll(self._waiting.timeout(now, idle))
+            first = self.consumer.poll(self._waiting.timeout(now, idle))
             batch = [] if first is None else [first]
         if self._gone:  # while the batch was gathered: nothing of them was noted yet, their next owner reads it
             batch = [message for message in batch if (message.topic(), message.partition()) not in self._gone]
+        # now, and not when it is shown: by then the group may have moved on, and the brokers are to notice
+        self.metadata = self.consumer.consumer_group_metadata()
+        if self._reported:
+            batch[:0] = self._reported
+            self._reported = []
         return batch
+
+    def settled(self) -> None:
+        """Note that the batch in hand is settled."""
+        self._reported += self.keepalive.idle()
 
     def _stand(self, idle: float) -> None:
         """Keep the membership alive without taking a record; what is in hand goes on and is committed."""
@@ -135,11 +151,11 @@ class Intake:
             self._log.info("Paused: no records are taken")
         self.blocked.clear()
         self._gone.clear()
-        new = [entry for entry in self._consumer.assignment() if (entry.topic, entry.partition) not in self._standing]
+        new = [entry for entry in self.consumer.assignment() if (entry.topic, entry.partition) not in self._standing]
         if new:
-            self._consumer.pause(new)
+            self.consumer.pause(new)
             self._standing.update((entry.topic, entry.partition) for entry in new)
-        message: Any = self._consumer.poll(idle)
+        message: Any = self.consumer.poll(idle)
         if message is None:
             return
         if message.error() is not None:
@@ -150,7 +166,7 @@ class Intake:
     def _go_on(self) -> None:
         """Take records again, but not of partitions that wait for something else."""
         places = [place for place in self._standing if place not in self._waiting and place not in self._throttled]
-        self._consumer.resume([TopicPartition(*place) for place in places])
+        self.consumer.resume([TopicPartition(*place) for place in places])
         self._standing.clear()
         self._paused = False
         self._log.info("Going on: records are taken again")
@@ -160,14 +176,14 @@ class Intake:
         self.blocked.add(place)
         self._waiting.wait(place, until)
         self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
-        self._consumer.pause([TopicPartition(*place)])
+        self.consumer.pause([TopicPartition(*place)])
 
     def throttle(self, places: Iterable[Place]) -> None:
         """Take nothing of partitions until they are released; what was taken of them stays in hand."""
         fresh = [place for place in places if place not in self._throttled]
         self._throttled.update(fresh)
         if fresh:
-            self._consumer.pause([TopicPartition(*place) for place in fresh])
+            self.consumer.pause([TopicPartition(*place) for place in fresh])
 
     def release(self, places: Iterable[Place]) -> None:
         """Go on with partitions behind what was taken of them."""
@@ -176,20 +192,28 @@ class Intake:
         still = {place for place in throttled if place in self._waiting or place in self._standing}
         resumed = [TopicPartition(*place) for place in throttled if place not in still]
         if resumed:
-            self._consumer.resume(resumed)
+            self.consumer.resume(resumed)
 
     def wait_for_registry(self, place: Place, offset: int, error: RegistryError) -> None:
         """Let a partition wait: that the registry cannot say what its next record is, is no fault of the record."""
         if isinstance(error, RegistryDenied):
             self._patience.trouble("registry", error)
         self._log.warning("Waiting for the registry", topic=place[0], partition=place[1], offset=offset, why=str(error))
-        self.hold_back(place, offset, self.now() + _REGISTRY_BACKOFF_MS)
+        self.hold_back(place, offset, time.time() * 1000 + _REGISTRY_BACKOFF_MS)
 
-    def rewind(self, place: Place, until: float) -> None:
-        """Let a partition wait, to go on with its first unfinished record."""
-        offset = self.offsets.rewind(place)
-        if offset is not None:
-            self.hold_back(place, offset, until)
+    def go_back(self, progress: Progress, offset: int | None, until: float) -> None:
+        """Let a partition wait, to go on with an earlier record; nothing is done where its assignment has ended."""
+        if offset is not None and self.offsets.current(progress):
+            self.hold_back(progress.place, offset, until)
+
+    def committed(self, entries: Sequence[tuple[Progress, int]]) -> bool:
+        """Ask the brokers whether offsets were committed; raise KafkaException where they do not answer."""
+        asked = [TopicPartition(*progress.place) for progress, _ in entries]
+        answers = {(answer.topic, answer.partition): answer for answer in self.consumer.committed(asked, 10)}
+        for answer in answers.values():
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+        return all(answers[progress.place].offset >= offset for progress, offset in entries)
 
     def put_back(self, messages: Sequence[Any]) -> None:
         """Give back messages that were taken and not handled: they are taken again."""
@@ -211,7 +235,7 @@ class Intake:
         if error.code() == KafkaError._PARTITION_EOF:
             # every record before it was seen; behind the last one, transaction markers have offsets, too
             if place not in self.blocked and place not in self._waiting:
-                self.offsets.read_to(place, message.offset())
+                self.offsets.of(place).read_to(message.offset())
                 self._patience.over(f"read {place[0]}")
             return
         if error.fatal():
@@ -220,95 +244,56 @@ class Intake:
         if trouble is None or trouble[0] == "cluster" or self._patience.trouble(*trouble):
             self._log.warning("The consumer reports", error=error.str())
 
-    def commit_now_and_then(self) -> None:
-        """Commit what is finished, in the background, if the last time is a while ago."""
-        if time.monotonic() - self._committed_at >= _COMMIT_EVERY:
-            self._commit(self.offsets.outstanding())
-
     def close(self) -> None:
-        """Commit what is finished and leave the group."""
-        try:
-            self._commit_and_wait(None)
-        finally:
-            self._consumer.close()
+        """Leave the group."""
+        self.keepalive.close()
+        self.consumer.close()
+
+    def _is_held(self, place: Place) -> bool:
+        return place in self._waiting or place in self._throttled or place in self._standing
 
     def _seek(self, place: Place, offset: int) -> None:
         try:
-            self._consumer.seek(TopicPartition(*place, offset))
+            self.consumer.seek(TopicPartition(*place, offset))
         except KafkaException as error:
             # going on without it would pass over records; a new process begins at the committed offset
             where = f"{place[0]}-{place[1]}@{offset}"
             raise ClusterError(f"{self._workload} could not go back to {where}: {error.args[0].str()}") from error
-
-    def _commit(self, entries: Sequence[tuple[str, int, int]]) -> None:
-        self._committed_at = time.monotonic()
-        if not entries:
-            return
-        for topic, partition, offset in entries:
-            self.offsets.committed((topic, partition), offset)
-        offsets = [TopicPartition(*entry) for entry in entries]
-        try:
-            self._consumer.commit(offsets=offsets)
-        except KafkaException as error:
-            self._on_commit(error.args[0], offsets)
-
-    def _commit_and_wait(self, places: Collection[Place] | None) -> None:
-        """Commit what is finished in some partitions (None: in all); repeat it while that has a point."""
-        deadline = time.monotonic() + _LAST_COMMIT
-        while entries := [e for e in self.offsets.outstanding() if places is None or e[:2] in places]:
-            try:
-                answers = self._consumer.commit(
-                    offsets=[TopicPartition(*entry) for entry in entries], asynchronous=False
-                )
-                errors = [answer.error for answer in answers if answer.error is not None]
-                for answer in answers:
-                    if answer.error is None:
-                        self.offsets.committed((answer.topic, answer.partition), answer.offset)
-            except KafkaException as error:
-                errors = [error.args[0]]
-            if not errors:
-                return
-            if errors[0].code() in _HOPELESS or time.monotonic() > deadline:
-                self._log.warning("The last commit failed; records are delivered again", error=errors[0].str())
-                return
-            time.sleep(0.1)
-
-    def _on_commit(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
-        """Note what did not arrive: the next commit carries it again."""
-        failed = [(entry, error or entry.error) for entry in partitions if error or entry.error]
-        if not failed:
-            if self._patience.troubled:
-                self._patience.over(_COMMITTING)
-            return
-        for entry, _ in failed:
-            self.offsets.commit_failed((entry.topic, entry.partition))
-        why = failed[0][1]
-        trouble = trouble_of(why, self._workload, _COMMITTING) if why is not None else None
-        if trouble is None or trouble[0] != _COMMITTING or self._patience.trouble(*trouble):
-            self._log.warning("A commit failed", partitions=len(failed), error=why.str() if why else "")
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self.joined = True
         self._patience.over("join its group")
         self._patience.over("login")
         for entry in partitions:
-            self._gone.discard((entry.topic, entry.partition))
-            self.offsets.forget((entry.topic, entry.partition))
+            place = (entry.topic, entry.partition)
+            self._gone.discard(place)
+            self.keepalive.forget(place)
+            self.offsets.assign(place)
         if self._observer is not None:
             self._observer.assigned(_places(partitions))
         self._log.info("Partitions assigned", partitions=_listed(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        places = set(_places(partitions))
+        if self.keepalive.steering:
+            self.blocked |= places
+            if not self.keepalive.wait_until_idle(self._finish_within):
+                self._log.warning("A rebalance does not wait for the handler any longer; its record is delivered again")
         if self._observer is not None:
             self._observer.revoked(_places(partitions))
-        self._commit_and_wait(set(_places(partitions)))
+        if self._leaving is not None:
+            self._leaving.leave(places)
         self._forget(partitions)
         self._log.info("Partitions given back", partitions=_listed(partitions))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self.keepalive.steering:
+            self.blocked |= set(_places(partitions))
         if self._observer is not None:
             self._observer.lost(_places(partitions))
         self._forget(partitions)
+        if self._leaving is not None:
+            self._leaving.lose()
         self._log.warning("Partitions lost", partitions=_listed(partitions))
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
@@ -319,7 +304,8 @@ class Intake:
                 self._waiting.forget(place)
                 self._throttled.discard(place)
                 self._standing.discard(place)
-                self._consumer.resume([TopicPartition(*place)])
+                self.consumer.resume([TopicPartition(*place)])
+            self.keepalive.forget(place)
             self.offsets.forget(place)
             self._gone.add(place)
 

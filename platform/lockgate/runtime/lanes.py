@@ -10,7 +10,7 @@ from typing import Any
 from lockgate.records import Envelope
 from lockgate.runtime.decoding import Entry
 from lockgate.runtime.encoding import Encoded
-from lockgate.runtime.offsets import Place
+from lockgate.runtime.offsets import Progress
 
 __all__ = ["Job", "Lanes", "Share"]
 
@@ -18,10 +18,11 @@ __all__ = ["Job", "Lanes", "Share"]
 class Share:
     """Stand for one partition from its assignment until it goes, or is read again: what is in hand of it."""
 
-    __slots__ = ("bytes", "closed", "dead", "jobs", "place", "running")
+    __slots__ = ("bytes", "closed", "dead", "jobs", "place", "progress", "running")
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.place = progress.place
         self.jobs = 0
         """Records that were taken and have no outcome yet."""
         self.bytes = 0

@@ -21,8 +21,8 @@ from lockgate.runtime.pace import Pace
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.reader import HEAD, Reader
 from lockgate.runtime.record import Record
-from lockgate.runtime.refusals import Refusals
 from lockgate.runtime.results import collect
+from lockgate.runtime.settlement import Settlement
 from lockgate.runtime.signals import Stop
 
 __all__ = ["Loop"]
@@ -46,6 +46,7 @@ class Loop:
         *,
         intake: Intake,
         outcomes: Outcomes,
+        settlement: Settlement,
         reader: Reader,
         encoder: EventEncoder,
         patience: Patience,
@@ -55,13 +56,13 @@ class Loop:
         self._domain = domain
         self._intake = intake
         self._outcomes = outcomes
+        self._settlement = settlement
         self._encoder = encoder
         self._patience = patience
         self._stop = stop
         self._runner = asyncio.Runner()
         self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
-        self._pace = Pace()
-        self._refusals = Refusals(workload.name, patience)
+        self._pace = Pace(most=settlement.most)
         self._log = logger_for(workload.name, group=workload.name)
 
     def run(self, topics: Sequence[str]) -> None:
@@ -71,19 +72,21 @@ class Loop:
         """
         intake = self._intake
         try:
-            intake.subscribe(topics)
+            intake.subscribe(topics, self._settlement)
             while not self._stop.requested:
                 batch = intake.take(self._pace.size)
                 if batch:
                     started = time.monotonic()
+                    intake.keepalive.busy()
                     seen = self._handle(batch)
-                    self._settle()
+                    self._settlement.settle()
+                    intake.settled()
                     self._pace.handled(seen, time.monotonic() - started)
-                intake.commit_now_and_then()
+                self._settlement.commit()
                 self._patience.check()
         finally:
             try:
-                self._settle()
+                self._settlement.close()
             finally:
                 intake.close()
                 self._runner.close()
@@ -101,6 +104,7 @@ class Loop:
         main, key_field, name = self._domain.topic.name, self._domain.key, self._workload.name
         clock, deadline = time.monotonic, time.monotonic() + _BATCH_AT_MOST
         place: Place = ("", -1)
+        progress = offsets.of(place)
         topic: Any = None
         partition, done, handled, skipped, index = -1, -1, 0, 0, 0
         event: Any = None
@@ -115,9 +119,11 @@ class Loop:
                     continue
                 if message.partition() != partition or message.topic() != topic:
                     if done >= 0:
-                        offsets.read_to(place, done)
+                        progress.read_to(done)
                     topic, partition, done = message.topic(), message.partition(), -1
                     place = (topic, partition)
+                    progress = offsets.of(place)
+                    progress.enter(message.offset())
                     if self._patience.troubled:
                         self._patience.over(f"read {topic}")
                 if blocked and place in blocked:
@@ -127,7 +133,7 @@ class Loop:
                 if topic != main:
                     envelope = decoding.envelope(message)
                     if envelope is None:
-                        outcomes.poison(message, None, no_envelope())
+                        outcomes.poison(progress, message, None, no_envelope())
                         done = offset + 1
                         continue
                     if envelope.due is not None and envelope.due > intake.now():
@@ -150,13 +156,13 @@ class Loop:
                     intake.wait_for_registry(place, offset, error)
                     continue
                 except Exception as error:
-                    outcomes.poison(message, envelope, error)
+                    outcomes.poison(progress, message, envelope, error)
                     done = offset + 1
                     continue
                 if function is skip:
                     skipped += 1
                     if outcomes.noting:
-                        outcomes.note(message, envelope, "skipped")
+                        outcomes.note(progress, message, envelope, "skipped")
                     done = offset + 1
                     continue
                 try:
@@ -165,35 +171,25 @@ class Loop:
                     result = function(event, Record(message, envelope).context(name)) if contextual else function(event)
                     events = None if result is None else collect(result, self._runner)
                 except Exception as error:
-                    outcomes.failed(message, envelope, error, "handle")
+                    outcomes.failed(progress, message, envelope, error, "handle")
                     done = offset + 1
                     continue
                 if events:
                     try:
                         encoded = [self._encoder.encode(one) for one in events]  # all, before the first is sent
                     except Exception as error:
-                        outcomes.failed(message, envelope, error, "publish")
+                        outcomes.failed(progress, message, envelope, error, "publish")
                     else:
-                        outcomes.results(message, envelope, encoded)
+                        outcomes.results(progress, message, envelope, encoded)
                 else:
                     handled += 1
                     if outcomes.noting:
-                        outcomes.note(message, envelope, "handled")
+                        outcomes.note(progress, message, envelope, "handled")
                 done = offset + 1
         finally:
             # also where a handler ends the process: what was finished before counts, the record in hand does not
             if done >= 0:
-                offsets.read_to(place, done)
+                progress.read_to(done)
             outcomes.counts["handled"] += handled
             outcomes.counts["skipped"] += skipped
         return index + 1
-
-    def _settle(self) -> None:
-        """Wait for the brokers' answers to a batch's outputs, and go back where they did not take them."""
-        finished, stuck = self._outcomes.settle()
-        if finished:
-            self._refusals.over(finished)
-        if stuck:
-            until = self._intake.now() + self._refusals.delay(stuck)
-            for place in {ticket.record.place for ticket in stuck}:
-                self._intake.rewind(place, until)

@@ -2,77 +2,124 @@
 
 from __future__ import annotations
 
-__all__ = ["Offsets", "Place"]
+from collections.abc import Collection, Iterator
+
+__all__ = ["Offsets", "Place", "Progress"]
 
 Place = tuple[str, int]
 """Topic and partition."""
 
 
-class Offsets:
-    """Track, for each partition, what was read, what of it is unfinished, and what was committed.
+class Progress:
+    """Track one partition during one assignment: what was read, what of it is unfinished, and what was committed.
 
     A record is finished once its outcome is on the brokers. What may be committed is the first unfinished offset, or
     one past the last that was read; offsets that no record has (compacted away, transaction markers) need no care.
+
+    Work in hand keeps the value of the assignment that it was taken under. Once that assignment has ended, `Offsets`
+    no longer knows the value: whatever is still noted on it is never committed.
     """
 
-    def __init__(self) -> None:
-        self._next: dict[Place, int] = {}
-        self._held: dict[Place, set[int]] = {}
-        self._committed: dict[Place, int] = {}
+    __slots__ = ("_committed", "_entered", "_held", "_next", "place")
 
-    def read_to(self, place: Place, offset: int) -> None:
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._next = -1
+        self._entered = -1
+        self._committed = -1
+        self._held: set[int] = set()
+
+    def enter(self, offset: int) -> None:
+        """Note the first record that is taken since the last commit; `restart` goes back to it."""
+        if self._entered < 0:
+            self._entered = offset
+
+    def read_to(self, offset: int) -> None:
         """Note that every record below `offset` is finished or held."""
-        if offset > self._next.get(place, -1):
-            self._next[place] = offset
+        if offset > self._next:
+            self._next = offset
 
-    def hold(self, place: Place, offset: int) -> None:
+    def hold(self, offset: int) -> None:
         """Note that a record's outcome is under way; call it before `read_to` passes that offset."""
-        self._held.setdefault(place, set()).add(offset)
+        self._held.add(offset)
 
-    def finish(self, place: Place, offset: int) -> None:
+    def finish(self, offset: int) -> None:
         """Note that a held record's outcome is on the brokers."""
-        held = self._held.get(place)
-        if held is not None:
-            held.discard(offset)
-            if not held:
-                del self._held[place]
+        self._held.discard(offset)
 
-    def committable(self, place: Place) -> int | None:
+    def committable(self) -> int | None:
         """Return the offset that may be committed, or None where nothing was read."""
-        held = self._held.get(place)
-        reached = self._next.get(place)
-        if held:
-            return min(held) if reached is None else min(reached, *held)
-        return reached
+        reached = min(self._next, *self._held) if self._held else self._next
+        return reached if reached >= 0 else None
 
-    def outstanding(self) -> list[tuple[str, int, int]]:
-        """Return `(topic, partition, offset)` of what may be committed and was not yet."""
-        found = []
-        for place in self._next:
-            offset = self.committable(place)
-            if offset is not None and offset > self._committed.get(place, -1):
-                found.append((*place, offset))
-        return found
+    def outstanding(self) -> int | None:
+        """Return the offset that may be committed and was not yet, or None."""
+        offset = self.committable()
+        return offset if offset is not None and offset > self._committed else None
 
-    def committed(self, place: Place, offset: int) -> None:
+    def is_committed(self, offset: int) -> bool:
+        """Tell whether a record is behind what was committed."""
+        return offset < self._committed
+
+    def committed(self, offset: int) -> None:
         """Note a commit that was sent: it is not sent again unless it fails or more is finished."""
-        if place in self._next:
-            self._committed[place] = offset
+        self._committed = offset
+        if self._entered >= 0:
+            self._entered = offset if offset < self._next else -1
 
-    def commit_failed(self, place: Place) -> None:
+    def commit_failed(self) -> None:
         """Note that a commit did not arrive: the next one carries the partition again."""
-        self._committed.pop(place, None)
+        self._committed = -1
 
-    def rewind(self, place: Place) -> int | None:
+    def rewind(self) -> int | None:
         """Go back to the first unfinished record and return its offset, or None where nothing was read."""
-        offset = self.committable(place)
-        self._held.pop(place, None)
+        offset = self.committable()
+        self._held.clear()
         if offset is not None:
-            self._next[place] = offset
+            self._next = offset
         return offset
 
+    def restart(self) -> int | None:
+        """Go back to the first record since the last commit and return its offset, or None where nothing was taken."""
+        self._held.clear()
+        if self._entered < 0:
+            return None
+        offset, self._entered = self._entered, -1
+        self._next = self._committed
+        return offset
+
+
+class Offsets:
+    """Hold the progress of every partition that is assigned now."""
+
+    def __init__(self) -> None:
+        self._assigned: dict[Place, Progress] = {}
+
+    def __iter__(self) -> Iterator[Progress]:
+        return iter(tuple(self._assigned.values()))
+
+    def assign(self, place: Place) -> Progress:
+        """Begin a new assignment of a partition, with nothing known."""
+        self._assigned[place] = progress = Progress(place)
+        return progress
+
+    def of(self, place: Place) -> Progress:
+        """Return a partition's progress; where it is not assigned (any more), one that is never committed."""
+        return self._assigned.get(place) or Progress(place)
+
+    def current(self, progress: Progress) -> bool:
+        """Tell whether the assignment that a progress belongs to still holds."""
+        return self._assigned.get(progress.place) is progress
+
     def forget(self, place: Place) -> None:
-        """Drop a partition that is another process's now."""
-        self._next.pop(place, None)
-        self._held.pop(place, None)
-        self._committed.pop(place, None)
+        """End an assignment."""
+        self._assigned.pop(place, None)
+
+    def outstanding(self, places: Collection[Place] | None = None) -> list[tuple[Progress, int]]:
+        """Return what may be committed and was not yet, of some partitions (None: of all)."""
+        found = []
+        for progress in tuple(self._assigned.values()):
+            offset = progress.outstanding()
+            if offset is not None and (places is None or progress.place in places):
+                found.append((progress, offset))
+        return found

@@ -3,103 +3,116 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lockgate.contracts.model import Workload
 from lockgate.errors import PoisonError, Reject
 from lockgate.records import Envelope
+from lockgate.runtime.channel import Ticket
 from lockgate.runtime.encoding import Encoded
 from lockgate.runtime.journal import Outcome, OutcomeLog
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Offsets
-from lockgate.runtime.publisher import Publisher, Ticket
+from lockgate.runtime.offsets import Progress
+from lockgate.runtime.publisher import Publisher
 from lockgate.runtime.record import Failure, Record
 from lockgate.runtime.retries import next_retry
 
 __all__ = ["Outcomes"]
+
+_Note = tuple[Progress, Record, Outcome]
 
 
 class Outcomes:
     """Decide what follows from a record, and see it through.
 
     Whatever sends something also holds the record's offset; `settle` releases it once the brokers have acknowledged.
+    `progress` is that of the record's partition, under the assignment that the record was taken.
     """
 
     def __init__(
         self,
         workload: Workload,
-        offsets: Offsets,
         publisher: Publisher,
         journal: OutcomeLog | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._workload = workload
-        self._offsets = offsets
         self._publisher = publisher
         self._journal = journal
         self._clock = clock
+        self._notes: list[_Note] = []
         self._log = logger_for(workload.name, group=workload.name)
         self.noting = journal is not None
         """Whether `note` has a purpose."""
         self.counts: dict[Outcome, int] = {"handled": 0, "skipped": 0, "retried": 0, "dead-lettered": 0}
         """Since the start; the loop adds what led to nothing that was sent."""
 
-    def note(self, message: Any, envelope: Envelope | None, outcome: Outcome) -> None:
-        """Write an outcome down that needs no acknowledgement."""
-        if self._journal is not None:
-            record = Record(message, envelope)
-            attempt = record.attempts + (outcome == "handled")
-            self._journal.add(record.source, outcome, attempt=attempt, event_id=record.event_id)
+    def note(self, progress: Progress, message: Any, envelope: Envelope | None, outcome: Outcome) -> None:
+        """Keep an outcome that needs no acknowledgement, to be written down with those that do."""
+        self._notes.append((progress, Record(message, envelope), outcome))
 
-    def results(self, message: Any, envelope: Envelope | None, events: Sequence[Encoded]) -> None:
+    def results(self, progress: Progress, message: Any, envelope: Envelope | None, events: Sequence[Encoded]) -> None:
         """Publish what a handler gave."""
         record = Record(message, envelope)
-        self._offsets.hold(record.place, record.offset)
-        self._publisher.results(record, record.attempts + 1, events)
+        self._publisher.results(progress, record, record.attempts + 1, events)
 
-    def poison(self, message: Any, envelope: Envelope | None, error: Exception) -> None:
+    def poison(self, progress: Progress, message: Any, envelope: Envelope | None, error: Exception) -> None:
         """Dead-letter a record that cannot be read."""
         record = Record(message, envelope)
         reason = error.reason if isinstance(error, PoisonError) else "malformed"
-        self._letter(record, record.attempts, Failure("read", reason, str(error) or type(error).__name__))
+        failure = Failure("read", reason, str(error) or type(error).__name__)
+        self._publisher.letter(progress, record, record.attempts, failure)
 
-    def failed(self, message: Any, envelope: Envelope | None, error: Exception, stage: str) -> None:
+    def failed(self, progress: Progress, message: Any, envelope: Envelope | None, error: Exception, stage: str) -> None:
         """Send a record on whose handler raised, or whose result cannot be published."""
         record = Record(message, envelope)
         attempt = record.attempts + 1
         if isinstance(error, Reject):
-            self._letter(record, attempt, Failure.of(stage, "reject", error))
+            self._publisher.letter(progress, record, attempt, Failure.of(stage, "reject", error))
             return
         failure = Failure.of(stage, "error", error)
         retry = next_retry(self._workload.retry_ms, attempt, self._clock() * 1000)
         if retry is None:
-            self._letter(record, attempt, failure)
+            self._publisher.letter(progress, record, attempt, failure)
         else:
-            self._offsets.hold(record.place, record.offset)
-            self._publisher.retry(record, attempt, failure, retry)
+            self._publisher.retry(progress, record, attempt, failure, retry)
 
     def settle(self) -> tuple[list[Ticket], list[Ticket]]:
         """Wait for the brokers' answers; return `(finished, stuck)`: what is stuck counts for nothing."""
         finished, stuck = self._publisher.settle()
         for ticket in finished:
+            ticket.progress.finish(ticket.record.offset)
             self._finish(ticket)
-        if self._journal is not None:
-            self._journal.write()
+        self._write(self._notes)
+        self._notes = []
         return finished, stuck
+
+    def finish(self, tickets: Iterable[Ticket]) -> None:
+        """Count and write down what a transaction has committed, notes included."""
+        for ticket in tickets:
+            self._finish(ticket)
+        self._write(note for note in self._notes if note[0].is_committed(note[1].offset))
+        self._notes = [note for note in self._notes if not note[0].is_committed(note[1].offset)]
+
+    def drop(self) -> None:
+        """Forget what was noted of a transaction that was aborted."""
+        self._notes = []
 
     def close(self) -> None:
         """Close the journal."""
         if self._journal is not None:
             self._journal.close()
 
-    def _letter(self, record: Record, attempt: int, failure: Failure) -> None:
-        self._offsets.hold(record.place, record.offset)
-        self._publisher.letter(record, attempt, failure)
+    def _write(self, notes: Iterable[_Note]) -> None:
+        if self._journal is not None:
+            for _, record, outcome in notes:
+                attempt = record.attempts + (outcome == "handled")
+                self._journal.add(record.source, outcome, attempt=attempt, event_id=record.event_id)
+            self._journal.write()
 
     def _finish(self, ticket: Ticket) -> None:
         record, failure, source = ticket.record, ticket.failure, ticket.record.source
-        self._offsets.finish(record.place, record.offset)
         self.counts[ticket.outcome] += 1
         if failure is not None:
             self._log.warning(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from confluent_kafka import KafkaError
+
+from lockgate.runtime.channel import Ticket
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.patience import Patience
-from lockgate.runtime.publisher import Ticket
 
 __all__ = ["Refusals"]
 
@@ -30,22 +32,30 @@ class Refusals:
             for topic in {topic for ticket in finished for topic in ticket.taken}:
                 self._patience.over(f"write {topic}")
 
-    def delay(self, stuck: Sequence[Ticket]) -> int:
-        """Note what they did not take; return after how many milliseconds to try again."""
-        delay = _BACKOFF_MS[min(self._in_a_row, len(_BACKOFF_MS) - 1)]
+    def delay(self, stuck: Sequence[Ticket], error: KafkaError | None = None, doing: str = "") -> int:
+        """Note what they did not take; return in how many milliseconds to try again.
+
+        `error` is that of a transaction as a whole, `doing` what it kept the workload from.
+        """
+        wait = _BACKOFF_MS[min(self._in_a_row, len(_BACKOFF_MS) - 1)]
         self._in_a_row += 1
-        _, topic, error = stuck[0].errors[0]
+        refused = [(topic, refusal) for ticket in stuck for _, topic, refusal in ticket.errors]
         self._log.warning(
             "The brokers did not take the outputs; these records are read again",
             records=len(stuck),
-            first=str(stuck[0].record.source),
-            to=topic,
-            error=error.str(),
-            wait_ms=delay,
+            first=str(stuck[0].record.source) if stuck else "",
+            to=refused[0][0] if refused else "",
+            error=error.str() if error is not None else refused[0][1].str(),
+            wait_ms=wait,
         )
-        for ticket in stuck:
-            for _, topic, error in ticket.errors:
-                trouble = trouble_of(error, self._workload, f"write {topic}")
-                if trouble is not None and trouble[0] != "cluster":
-                    self._patience.trouble(*trouble)
-        return delay
+        if error is not None and not refused:
+            self.trouble(error, doing)
+        for topic, refusal in refused:
+            self.trouble(refusal, f"write {topic}")
+        return wait
+
+    def trouble(self, error: KafkaError, doing: str) -> None:
+        """Give up in a while where the brokers refuse for good."""
+        trouble = trouble_of(error, self._workload, doing)
+        if trouble is not None and trouble[0] != "cluster":
+            self._patience.trouble(*trouble)

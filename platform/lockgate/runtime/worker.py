@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ from lockgate.runtime.logs import logger_for
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.project import identity, load_service
 from lockgate.runtime.service import Service
+from lockgate.runtime.settlement import Settlement
 from lockgate.runtime.signals import Stop
 
 __all__ = ["run_workload", "stop_with_parent"]
@@ -64,6 +66,8 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
     login = Login(workload.name, contracts.root, settings, patience)
     folder = os.environ.get("LOCKGATE_JOURNAL")
     log = logger_for(workload.name, group=workload.name)
+    # an id of this process's own: what fences its predecessors is the group's generation, which transactions show
+    own_id = names.transactional_id_prefix(workload.name) + secrets.token_hex(8) if workload.exactly_once else None
 
     with Registry(settings) as registry:
         assembly = assemble(
@@ -71,17 +75,17 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             workload,
             table,
             registry=registry,
-            consumer=lambda on_commit: login.watch(
-                connect_consumer(settings, workload.name, login.on_error, on_commit)
-            ),
-            producer=lambda: login.watch(connect_producer(settings, workload.name, login.on_error)),
+            consumer=lambda: login.watch(connect_consumer(settings, workload.name, login.on_error)),
+            producer=lambda: login.watch(connect_producer(settings, workload.name, login.on_error, own_id)),
             patience=patience,
             stop=stop,
             journal=Journal(Path(folder), workload.name) if folder else None,
+            max_poll_interval=int(settings.kafka.get("max.poll.interval.ms", 300_000)) / 1000,
         )
         start = _Start(workload, assembly.intake, patience, stop, log)
         start.look_up(assembly.encoder)
         topics = start.topics(contracts)
+        start.prepare(assembly.settlement)
         login.trusted = True
         control = Control(
             workload.name,
@@ -161,6 +165,17 @@ class _Start:
         while not self._stop.requested and not control.read(_ANSWER):
             self._patience.check()
             self._log.warning("Waiting for the control topic")
+
+    def prepare(self, settlement: Settlement) -> None:
+        """Make ready to settle batches: a transactional id is granted like a topic, and as late."""
+        while not self._stop.requested and not settlement.prepare():
+            self._patience.check()
+            if time.monotonic() > self._deadline:
+                raise ClusterUnavailable(
+                    f"no transaction coordinator answers {self._workload.name}",
+                    next_step="`lockgate status` shows what is wrong with a local stack",
+                )
+            self._stop.wait(1.0)
 
     def _wait(self, doing: str, error: LockgateError) -> None:
         if time.monotonic() > self._deadline:

@@ -78,7 +78,7 @@ class Cluster:
     def consumer(self, group: str) -> Consumer:
         """Return the consumer of a group."""
         if group not in self._consumers:
-            self._consumers[group] = connect_consumer(self._settings, group, _ignore, _ignore)
+            self._consumers[group] = connect_consumer(self._settings, group, _ignore)
             for topic in self._partitions:
                 self._consumers[group].list_topics(topic, _PATIENCE)
         return self._consumers[group]

@@ -282,7 +282,8 @@ def worlds(draw: st.DrawFn) -> Contracts:
         consumes = events[source][: draw(st.integers(1, 2))] if source else ()
         publishes = draw(st.lists(st.sampled_from(every), max_size=3, unique=True))
         retry = [1_000] * draw(st.integers(0, 3)) if consumes else []
-        workloads.append(Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE))
+        exactly_once = bool(consumes) and draw(st.booleans())
+        workloads.append(Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE, exactly_once=exactly_once))
     services = tuple(
         Service(workload.name, f"s{index}", Owner(draw(TEAMS), "@x"), (workload,), HERE)
         for index, workload in enumerate(workloads)
@@ -306,13 +307,19 @@ def worlds(draw: st.DrawFn) -> Contracts:
 
 @RELAXED
 @given(worlds())
-def test_every_right_is_literal_and_about_something_that_exists(contracts: Contracts) -> None:
+def test_every_right_but_that_to_transactional_ids_is_literal_and_about_something_that_exists(
+    contracts: Contracts,
+) -> None:
     derived = derive(contracts)
     topics = {topic.name for topic in derived.topics}
     principals = {principal.name for principal in derived.principals}
     for acl in derived.acls:
-        assert acl.pattern == "LITERAL"
         assert acl.principal in principals
+        if acl.resource == "TRANSACTIONAL_ID":
+            # the one prefix: it covers no other workload's ids, because no name holds a tilde
+            assert (acl.pattern, acl.name, acl.operation) == ("PREFIXED", f"{acl.principal}~", "WRITE")
+            continue
+        assert acl.pattern == "LITERAL"
         assert acl.resource in ("TOPIC", "GROUP")
         assert acl.name in topics if acl.resource == "TOPIC" else acl.name == acl.principal
     assert len(set(derived.acls)) == len(derived.acls)
@@ -349,6 +356,8 @@ def test_nobody_may_do_what_no_contract_says(contracts: Contracts) -> None:
 def test_no_right_is_missing_for_what_a_contract_says(contracts: Contracts) -> None:
     acls = set(derive(contracts).acls)
     for workload in contracts.workloads.values():
+        transactional = Acl(workload.name, "TRANSACTIONAL_ID", f"{workload.name}~", "WRITE", "PREFIXED")
+        assert (transactional in acls) == workload.exactly_once
         for name in consumer_topics(contracts, workload):
             assert Acl(workload.name, "TOPIC", name, "READ") in acls
         for event in workload.publishes:

@@ -319,11 +319,17 @@ FIELDS = {
         changed(COOKS, "retry: [1s, 1m]", "start: beginning"),
         [f"{COOKS}:8: workloads.kitchen-service.garden.start: expected earliest or latest, got 'beginning'"],
     ),
-    "not yet: exactly once": (
+    "exactly once, of nothing": (
         changed(GARDENERS, "garden.Watered]}", "garden.Watered], exactly_once: true}"),
-        [
-            f"{GARDENERS}:5: workloads.gardener.exactly_once is not supported yet (it is accepted in a later version)",
-        ],
+        [f"{GARDENERS}:5: workloads.gardener.exactly_once has no effect on a workload that consumes nothing"],
+    ),
+    "a truth value in YAML's own words": (
+        changed(COOKS, "retry: [1s, 1m]", "exactly_once: yes"),
+        [f"{COOKS}:8: workloads.kitchen-service.garden.exactly_once: expected true or false, got a truth value (yes)"],
+    ),
+    "a truth value in quotes": (
+        changed(COOKS, "retry: [1s, 1m]", 'exactly_once: "true"'),
+        [f"{COOKS}:8: workloads.kitchen-service.garden.exactly_once: expected true or false, got 'true'"],
     ),
     "not yet: order of keys through retries": (
         changed(COOKS, "retry: [1s, 1m]", "retry: [1s]\n    order: key"),

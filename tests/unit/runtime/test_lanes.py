@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from lockgate.runtime.decoding import SKIP
 from lockgate.runtime.lanes import Job, Lanes, Share
+from lockgate.runtime.offsets import Progress
 
 
 class _Message:
@@ -27,7 +28,7 @@ class _Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.lanes = Lanes()
-        self.shares = [Share(("items", number)) for number in range(2)]
+        self.shares = [Share(Progress(("items", number))) for number in range(2)]
         self.waiting: list[Job] = []
         self.running: list[Job] = []
         self.last: dict[Any, int] = {}
@@ -69,7 +70,7 @@ class _Machine(RuleBasedStateMachine):
     def close_and_begin_anew(self, partition: int) -> None:
         self.lanes.close(self.shares[partition])
         self.waiting = [job for job in self.waiting if job.share is not self.shares[partition]]
-        self.shares[partition] = Share(("items", partition))
+        self.shares[partition] = Share(Progress(("items", partition)))
 
     @invariant()
     def counts(self) -> None:

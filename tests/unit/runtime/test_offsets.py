@@ -1,111 +1,238 @@
-"""No offset is committed before every record below it is finished."""
+"""No offset is committed before every record below it is finished, and none for an assignment that has ended."""
 
 from __future__ import annotations
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lockgate.runtime.offsets import Offsets
+from lockgate.runtime.offsets import Offsets, Progress
 
-PLACE = ("orders", 0)
+PLACES = (("orders", 0), ("orders", 1), ("orders.retry.work.1", 0))
+PLACE = PLACES[0]
 
 
-class _Partition(RuleBasedStateMachine):
-    """One partition against a model that remembers every record."""
+@attrs.define
+class _Broker:
+    """One partition as the brokers and a careful observer see it."""
+
+    committed: int = 0
+    finished: set[int] = attrs.field(factory=set)
+    """Records whose outcome is on the brokers, by whichever owner."""
+    records: set[int] = attrs.field(factory=set)
+    """Offsets that were delivered; the others are markers or compacted away."""
+
+    def commit(self, offset: int) -> None:
+        unfinished = {record for record in self.records if record < offset} - self.finished
+        assert not unfinished, f"{offset} was committed before {sorted(unfinished)}"
+        self.committed = offset
+
+
+@attrs.define
+class _Owned:
+    progress: Progress
+    position: int
+    in_hand: set[int] = attrs.field(factory=set)
+
+
+class _Process(RuleBasedStateMachine):
+    """One process among others: partitions come, go and are lost while their records are in hand."""
 
     def __init__(self) -> None:
         super().__init__()
         self.offsets = Offsets()
-        self.next = 0
-        self.unfinished: set[int] = set()
-        self.finished: set[int] = set()
-        self.committed = -1
+        self.brokers = {place: _Broker() for place in PLACES}
+        self.owned: dict[tuple[str, int], _Owned] = {}
+        self.stale: list[tuple[Progress, int]] = []  # in hand under assignments that have ended
 
-    @rule(gap=st.integers(0, 3), waits=st.booleans())
-    def read(self, gap: int, waits: bool) -> None:
-        offset = self.next + gap  # compacted away, or taken by a transaction marker
+    @rule(place=st.sampled_from(PLACES))
+    def assigned(self, place: tuple[str, int]) -> None:
+        if place not in self.owned:
+            self.owned[place] = _Owned(self.offsets.assign(place), self.brokers[place].committed)
+
+    @rule(place=st.sampled_from(PLACES), lost=st.booleans())
+    def taken_away(self, place: tuple[str, int], lost: bool) -> None:
+        if place not in self.owned:
+            return
+        if not lost:
+            self.commit(arrives=True)
+        owned = self.owned.pop(place)
+        self.offsets.forget(place)
+        self.stale += [(owned.progress, offset) for offset in owned.in_hand]
+        broker = self.brokers[place]
+        if lost:  # whoever has it now goes on from the last commit
+            broker.commit(max(broker.committed, max(broker.finished, default=-1) + 1, self._delivered(place)))
+
+    def _delivered(self, place: tuple[str, int]) -> int:
+        broker = self.brokers[place]
+        broker.finished |= broker.records  # by its new owner
+        return max(broker.records, default=-1) + 1
+
+    @precondition(lambda self: self.owned)
+    @rule(data=st.data(), gap=st.integers(0, 3), waits=st.booleans())
+    def read(self, data: st.DataObject, gap: int, waits: bool) -> None:
+        place = data.draw(st.sampled_from(sorted(self.owned)))
+        owned, broker = self.owned[place], self.brokers[place]
+        again = sorted(record for record in broker.records if record >= owned.position)
+        offset = again[0] if again else owned.position + gap
+        broker.records.add(offset)
+        owned.progress.enter(offset)
         if waits:
-            self.offsets.hold(PLACE, offset)
-            self.unfinished.add(offset)
+            owned.progress.hold(offset)
+            owned.in_hand.add(offset)
+            broker.finished.discard(offset)  # it is under way once more
         else:
-            self.finished.add(offset)
-        self.next = offset + 1
-        self.offsets.read_to(PLACE, self.next)
+            broker.finished.add(offset)
+        owned.position = offset + 1
+        owned.progress.read_to(offset + 1)
 
-    @precondition(lambda self: self.unfinished)
+    @precondition(lambda self: any(owned.in_hand for owned in self.owned.values()))
     @rule(data=st.data())
     def acknowledged(self, data: st.DataObject) -> None:
-        offset = data.draw(st.sampled_from(sorted(self.unfinished)))
-        self.offsets.finish(PLACE, offset)
-        self.unfinished.discard(offset)
-        self.finished.add(offset)
+        waiting = sorted((place, offset) for place, owned in self.owned.items() for offset in owned.in_hand)
+        place, offset = data.draw(st.sampled_from(waiting))
+        self.owned[place].progress.finish(offset)
+        self.owned[place].in_hand.discard(offset)
+        self.brokers[place].finished.add(offset)
+
+    @precondition(lambda self: self.stale)
+    @rule(data=st.data())
+    def acknowledged_too_late(self, data: st.DataObject) -> None:
+        progress, offset = data.draw(st.sampled_from(self.stale))
+        assert not self.offsets.current(progress)
+        progress.finish(offset)
+        progress.read_to(offset + 1)
 
     @rule(arrives=st.booleans())
     def commit(self, arrives: bool) -> None:
-        for topic, partition, offset in self.offsets.outstanding():
-            assert (topic, partition) == PLACE
-            assert offset > self.committed
-            self.offsets.committed(PLACE, offset)
+        for progress, offset in self.offsets.outstanding():
+            assert progress is self.owned[progress.place].progress, "of an assignment that has ended"
+            progress.committed(offset)
             if arrives:
-                self.committed = offset
+                assert offset >= self.brokers[progress.place].committed
+                self.brokers[progress.place].commit(offset)
             else:
-                self.offsets.commit_failed(PLACE)
+                progress.commit_failed()
         if arrives:
             assert not self.offsets.outstanding()
 
-    @precondition(lambda self: self.next > 0)
+    @precondition(lambda self: self.owned)
+    @rule(data=st.data())
+    def goes_back(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(sorted(self.owned)))
+        owned = self.owned[place]
+        offset = owned.progress.rewind()
+        if offset is not None:
+            assert offset <= min(owned.in_hand, default=offset)
+            owned.position = offset
+            owned.in_hand.clear()
+
+    @invariant()
+    def what_may_be_committed_is_finished(self) -> None:
+        for place, owned in self.owned.items():
+            offset = owned.progress.committable()
+            if offset is not None:
+                broker = self.brokers[place]
+                assert not {record for record in owned.in_hand if record < offset}
+                assert {record for record in broker.records if broker.committed <= record < offset} <= broker.finished
+                assert offset == min(owned.in_hand, default=owned.position), "and nothing finished is left out"
+
+
+TestProcess = _Process.TestCase
+
+
+class _Transactions(RuleBasedStateMachine):
+    """Batches that are committed as a whole, in part (halves), or not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets = Offsets()
+        self.progress = self.offsets.assign(PLACE)
+        self.committed = 0
+        self.position = 0
+        self.open: list[int] = []
+        self.batch = 0  # where it began
+
+    @rule(gap=st.integers(0, 2), sends=st.booleans())
+    def read(self, gap: int, sends: bool) -> None:
+        offset = self.position + gap
+        if self.position == self.batch:
+            self.batch = offset
+        self.progress.enter(offset)
+        if sends:
+            self.progress.hold(offset)
+            self.open.append(offset)
+        self.position = offset + 1
+        self.progress.read_to(self.position)
+
+    @rule(data=st.data())
+    def commits(self, data: st.DataObject) -> None:
+        some = data.draw(st.integers(0, len(self.open)))
+        for offset in self.open[:some]:
+            self.progress.finish(offset)
+        self.open = self.open[some:]
+        for progress, offset in self.offsets.outstanding():
+            assert offset <= min(self.open, default=offset)
+            progress.committed(offset)
+            self.committed = self.batch = offset
+
     @rule()
-    def rewind(self) -> None:
-        first = min(self.unfinished, default=self.next)
-        again = self.offsets.rewind(PLACE)
-        assert again is not None
-        assert again <= first
-        assert not [offset for offset in self.unfinished if offset < again]
-        self.next = again
-        self.unfinished.clear()
-
-    @invariant()
-    def nothing_unfinished_lies_below(self) -> None:
-        committable = self.offsets.committable(PLACE)
-        if committable is not None:
-            assert all(offset >= committable for offset in self.unfinished)
-            assert committable >= self.committed
-
-    @invariant()
-    def everything_finished_at_the_start_may_be_committed(self) -> None:
-        if self.next:
-            assert self.offsets.committable(PLACE) == min(self.unfinished, default=self.next)
+    def aborts(self) -> None:
+        again = self.progress.restart()
+        if again is None:
+            assert self.position == self.batch
+        else:
+            assert self.committed <= again <= min(self.open, default=again)
+            assert again == self.batch, "nothing of an aborted transaction counts"
+            self.position = self.batch = again
+        self.open = []
+        assert not self.offsets.outstanding()
 
 
-TestPartition = _Partition.TestCase
+TestTransactions = _Transactions.TestCase
 
 
 def test_a_failed_commit_is_sent_again() -> None:
     offsets = Offsets()
-    offsets.read_to(PLACE, 5)
-    offsets.committed(PLACE, 5)
+    progress = offsets.assign(PLACE)
+    progress.read_to(5)
+    progress.committed(5)
     assert offsets.outstanding() == []
-    offsets.commit_failed(PLACE)
-    assert offsets.outstanding() == [("orders", 0, 5)]
+    progress.commit_failed()
+    assert offsets.outstanding() == [(progress, 5)]
 
 
-def test_a_forgotten_partition_is_not_committed() -> None:
+def test_a_partition_that_comes_back_begins_anew() -> None:
     offsets = Offsets()
-    offsets.hold(PLACE, 4)
-    offsets.read_to(PLACE, 5)
+    before = offsets.assign(PLACE)
+    before.hold(4)
+    before.read_to(5)
     offsets.forget(PLACE)
-    offsets.finish(PLACE, 4)
-    offsets.committed(PLACE, 5)
+    after = offsets.assign(PLACE)
+    after.hold(4)
+    after.read_to(5)
+    before.finish(4)
+    assert after.committable() == 4, "what the old assignment finishes says nothing of the new one"
+    assert not offsets.current(before)
+
+
+def test_what_is_not_assigned_is_not_committed() -> None:
+    offsets = Offsets()
+    offsets.of(PLACE).read_to(5)
     assert offsets.outstanding() == []
-    assert offsets.committable(PLACE) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50))))
 def test_partitions_do_not_mix(reads: list[tuple[int, int]]) -> None:
     offsets = Offsets()
     furthest: dict[int, int] = {}
+    for partition in range(4):
+        offsets.assign(("orders", partition))
     for partition, offset in reads:
-        offsets.read_to(("orders", partition), offset)
+        offsets.of(("orders", partition)).read_to(offset)
         furthest[partition] = max(offset, furthest.get(partition, 0))
-    assert sorted(offsets.outstanding()) == sorted(("orders", *entry) for entry in furthest.items())
+    found = [(*progress.place, offset) for progress, offset in offsets.outstanding()]
+    assert sorted(found) == sorted(("orders", *entry) for entry in furthest.items())
+    chosen = {("orders", 0), ("orders", 2)}
+    assert {progress.place for progress, _ in offsets.outstanding(chosen)} <= chosen

@@ -11,7 +11,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from lockgate import records
 from lockgate.records import Coordinates, Envelope, derived_event_id
+from lockgate.runtime.channel import Channel
 from lockgate.runtime.encoding import Encoded
+from lockgate.runtime.offsets import Progress
 from lockgate.runtime.publisher import Publisher
 from lockgate.runtime.record import Failure, Record
 from lockgate.runtime.retries import Retry
@@ -19,6 +21,7 @@ from lockgate.runtime.retries import Retry
 LETTERS, TIER_2 = "items.dlq.work", "items.retry.work.2"
 FAILURE = Failure("handle", "error", "busy")
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+PROGRESS = Progress(("items", 2))
 GONE = KafkaError(KafkaError._MSG_TIMED_OUT)
 
 
@@ -91,7 +94,7 @@ class Client:
 
 def publisher(*clients: Client) -> Publisher:
     queue = list(clients)
-    return Publisher(lambda: queue.pop(0), "work", "items")  # type: ignore[arg-type,return-value]  # a stand-in
+    return Publisher(Channel(lambda: queue.pop(0)), "work", "items")  # type: ignore[arg-type,return-value]  # a stand-in
 
 
 def encoded(number: int = 0) -> Encoded:
@@ -103,7 +106,7 @@ def test_results_carry_derived_ids_and_continue_the_trace() -> None:
     headers = (("ce_id", b"e1"), ("traceparent", trace), ("tracestate", b"a=b"))
     client = Client()
     one = publisher(client)
-    one.results(Record(Message(headers_=headers), None), 1, [encoded(0), encoded(1)])
+    one.results(PROGRESS, Record(Message(headers_=headers), None), 1, [encoded(0), encoded(1)])
     finished, stuck = one.settle()
     assert not stuck
     ids = [derived_event_id("e1", "work", position) for position in (0, 1)]
@@ -121,15 +124,15 @@ def test_results_carry_derived_ids_and_continue_the_trace() -> None:
 def test_an_input_without_an_id_is_known_by_its_coordinates() -> None:
     client = Client()
     one = publisher(client)
-    one.results(Record(Message(headers_=None), None), 1, [encoded()])
+    one.results(PROGRESS, Record(Message(headers_=None), None), 1, [encoded()])
     assert one.settle()[0][0].results[0][2] == derived_event_id("items-2@40", "work", 0)
 
 
 def test_copies_are_the_record_byte_for_byte_in_the_partition_of_its_number() -> None:
     client = Client()
     one = publisher(client)
-    one.retry(Record(Message(), None), 2, FAILURE, Retry(2, 99))
-    one.letter(Record(Message(offset_=41), None), 0, Failure("read", "malformed", "bad"))
+    one.retry(PROGRESS, Record(Message(), None), 2, FAILURE, Retry(2, 99))
+    one.letter(PROGRESS, Record(Message(offset_=41), None), 0, Failure("read", "malformed", "bad"))
     finished, _ = one.settle()
     assert [(ticket.outcome, ticket.tier) for ticket in finished] == [("retried", 2), ("dead-lettered", None)]
     retry, letter = client.sent
@@ -149,7 +152,7 @@ def test_a_copy_of_a_copy_keeps_the_first_coordinates_time_and_round() -> None:
     message = Message("items.retry.work.1", headers_=records.enclose((("a", b"b"),), earlier))
     client = Client()
     one = publisher(client)
-    one.letter(Record(message, earlier), 2, FAILURE)
+    one.letter(PROGRESS, Record(message, earlier), 2, FAILURE)
     one.settle()
     found = Envelope.read(client.sent[0]["headers"])
     assert found is not None
@@ -161,7 +164,7 @@ def test_a_copy_of_a_copy_keeps_the_first_coordinates_time_and_round() -> None:
 def test_a_result_that_is_too_large_becomes_a_letter_of_its_input() -> None:
     client = Client(lambda topic: TOO_LARGE if topic == "mail" else None)
     one = publisher(client)
-    one.results(Record(Message(), None), 1, [encoded()])
+    one.results(PROGRESS, Record(Message(), None), 1, [encoded()])
     finished, stuck = one.settle()
     assert not stuck
     assert finished[0].outcome == "dead-lettered"
@@ -183,9 +186,9 @@ def test_a_copy_that_is_too_large_becomes_a_pointer_in_the_dead_letter_topic(kin
     client = Client(first_is_too_large)
     one = publisher(client)
     if kind == "letter":
-        one.letter(Record(Message(), None), 1, FAILURE)
+        one.letter(PROGRESS, Record(Message(), None), 1, FAILURE)
     else:
-        one.retry(Record(Message(), None), 1, FAILURE, Retry(1, 5))
+        one.retry(PROGRESS, Record(Message(), None), 1, FAILURE, Retry(1, 5))
     finished, stuck = one.settle()
     assert not stuck
     assert (finished[0].outcome, finished[0].tier) == ("dead-lettered", None)
@@ -201,8 +204,8 @@ def test_a_copy_that_is_too_large_becomes_a_pointer_in_the_dead_letter_topic(kin
 def test_what_the_brokers_do_not_take_for_now_is_stuck_and_counts_for_nothing() -> None:
     client = Client(lambda topic: GONE if topic == "mail" else None)
     one = publisher(client)
-    one.results(Record(Message(), None), 1, [encoded()])
-    one.letter(Record(Message(offset_=41), None), 1, FAILURE)
+    one.results(PROGRESS, Record(Message(), None), 1, [encoded()])
+    one.letter(PROGRESS, Record(Message(offset_=41), None), 1, FAILURE)
     finished, stuck = one.settle()
     assert [ticket.record.offset for ticket in finished] == [41]
     assert [ticket.record.offset for ticket in stuck] == [40]
@@ -212,7 +215,7 @@ def test_what_the_brokers_do_not_take_for_now_is_stuck_and_counts_for_nothing() 
 def test_a_result_that_failed_for_now_is_not_hidden_by_one_that_is_too_large() -> None:
     answers = iter([None, None, TOO_LARGE, GONE])
     one = publisher(Client(lambda _: next(answers)))
-    one.results(Record(Message(), None), 1, [encoded(0), encoded(1)])
+    one.results(PROGRESS, Record(Message(), None), 1, [encoded(0), encoded(1)])
     finished, stuck = one.settle()
     assert not finished
     assert len(stuck) == 1
@@ -222,7 +225,7 @@ def test_a_full_queue_is_waited_for() -> None:
     client = Client()
     client.full = 3
     one = publisher(client)
-    one.letter(Record(Message(), None), 1, FAILURE)
+    one.letter(PROGRESS, Record(Message(), None), 1, FAILURE)
     assert len(one.settle()[0]) == 1
 
 
@@ -230,9 +233,9 @@ def test_after_a_fatal_error_a_new_client_takes_over() -> None:
     broken = Client(lambda _: KafkaError(KafkaError._FATAL, "fenced", fatal=True))
     fresh = Client()
     one = publisher(broken, fresh)
-    one.letter(Record(Message(), None), 1, FAILURE)
+    one.letter(PROGRESS, Record(Message(), None), 1, FAILURE)
     assert len(one.settle()[1]) == 1
-    one.letter(Record(Message(), None), 1, FAILURE)
+    one.letter(PROGRESS, Record(Message(), None), 1, FAILURE)
     assert len(one.settle()[0]) == 1
     assert len(fresh.sent) == 1
 

@@ -1,0 +1,218 @@
+"""How a batch is settled: what it led to is on the brokers and its offsets are committed, or it is gone back to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from lockgate.errors import ClusterError
+from lockgate.runtime.channel import Ticket
+from lockgate.runtime.commits import COMMITTING, HOPELESS, Commits
+from lockgate.runtime.intake import Intake, Leaving
+from lockgate.runtime.logs import logger_for
+from lockgate.runtime.offsets import Place, Progress
+from lockgate.runtime.outcomes import Outcomes
+from lockgate.runtime.patience import Patience
+from lockgate.runtime.publisher import Publisher
+from lockgate.runtime.refusals import Refusals
+from lockgate.runtime.transactions import Ending, Transactions
+
+__all__ = ["AtLeastOnce", "ExactlyOnce", "Settlement"]
+
+_TRANSACTIONAL_ID = "use its transactional ids"
+_ASK_AGAIN = 0.5
+
+
+class Settlement(Leaving, Protocol):
+    """Say what the loop asks for; the two ways to do it are below."""
+
+    @property
+    def most(self) -> int:
+        """Return how many records a batch may have."""
+
+    def prepare(self) -> bool:
+        """Make ready for the first batch; tell whether that is done, or has to be asked for again in a while."""
+
+    def settle(self) -> None:
+        """See a batch through: when this returns, nothing of it is open."""
+
+    def commit(self) -> None:
+        """Commit what is finished and was not committed yet, now or soon."""
+
+    def close(self) -> None:
+        """Settle and commit what is finished, for the last time."""
+
+
+class AtLeastOnce:
+    """Wait for the brokers' answers to a batch's outputs; commit offsets now and then, behind them."""
+
+    most = 1000
+
+    def __init__(self, workload: str, outcomes: Outcomes, intake: Intake, patience: Patience) -> None:
+        self._outcomes = outcomes
+        self._intake = intake
+        self._commits = Commits(workload, intake.consumer, intake.offsets, patience)
+        self._refusals = Refusals(workload, patience)
+
+    def prepare(self) -> bool:
+        """Have nothing to prepare."""
+        return True
+
+    def settle(self) -> None:
+        """Wait for the answers; go back to records whose outputs the brokers did not take."""
+        finished, stuck = self._outcomes.settle()
+        if finished:
+            self._refusals.over(finished)
+        if stuck:
+            until = self._intake.now() + self._refusals.delay(stuck)
+            for progress in {ticket.progress for ticket in stuck}:
+                self._intake.go_back(progress, progress.rewind(), until)
+
+    def commit(self) -> None:
+        """Commit in the background."""
+        self._commits.now_and_then()
+
+    def leave(self, places: Collection[Place]) -> None:
+        """Commit, and wait for it."""
+        self._commits.last(places)
+
+    def lose(self) -> None:
+        """Wait for a commit that is under way: it is refused, or was in time."""
+        self._commits.settle()
+
+    def close(self) -> None:
+        """Settle and commit."""
+        try:
+            self.settle()
+        finally:
+            self._commits.close()
+
+
+class ExactlyOnce:
+    """Put a batch's outputs and offsets into one transaction; what is aborted is read again.
+
+    The outputs are kept until the handlers are through, so no handler lengthens a transaction; and what the brokers
+    refuse for good is found by sending halves, without running the handlers again.
+    """
+
+    most = 10_000  # a transaction costs the same for many records as for few
+
+    def __init__(  # everything that a batch touches
+        self,
+        workload: str,
+        outcomes: Outcomes,
+        intake: Intake,
+        patience: Patience,
+        publisher: Publisher,
+        transactions: Transactions,
+    ) -> None:
+        self._workload = workload
+        self._outcomes = outcomes
+        self._intake = intake
+        self._patience = patience
+        self._publisher = publisher
+        self._transactions = transactions
+        self._refusals = Refusals(workload, patience)
+        self._not_before = 0.0
+        self._log = logger_for(workload, group=workload)
+
+    def prepare(self) -> bool:
+        """Take the transactional id; tell whether the brokers gave it."""
+        error = self._transactions.prepare()
+        if error is None:
+            self._patience.over(_TRANSACTIONAL_ID)
+            return True
+        self._log.warning("Waiting for the transaction coordinator", error=error.str())
+        self._refusals.trouble(error, _TRANSACTIONAL_ID)
+        return False
+
+    def settle(self) -> None:
+        """Commit the batch, or go back to where the last one ended."""
+        self._transact(self._publisher.take())
+        self._outcomes.drop()  # notes on partitions that went meanwhile: another process sees to their records
+
+    def commit(self) -> None:
+        """Commit what came without a batch: positions behind transaction markers."""
+        if self._intake.now() >= self._not_before:
+            self._transact([])
+
+    def leave(self, places: Collection[Place]) -> None:
+        """Have nothing to commit: every batch is settled before the next poll."""
+
+    def lose(self) -> None:
+        """Have nothing under way: no transaction outlives its batch, and the brokers refuse one that is late."""
+
+    def close(self) -> None:
+        """Settle what was handled last."""
+        self.settle()
+
+    def _transact(self, tickets: list[Ticket]) -> bool:
+        """Commit tickets, and whatever else is finished; tell whether that went well."""
+        tickets = [ticket for ticket in tickets if self._intake.offsets.current(ticket.progress)]
+        entries = self._outstanding(tickets)
+        if not tickets and not entries:
+            return True
+        positions = [TopicPartition(*progress.place, offset) for progress, offset in entries]
+        ending, error = self._transactions.run(tickets, positions, self._intake.metadata)
+        if ending is Ending.COMMITTED or (ending is Ending.UNKNOWN and self._was_committed(entries)):
+            for ticket in tickets:
+                ticket.progress.finish(ticket.record.offset)
+            for progress, offset in entries:
+                progress.committed(offset)
+            self._outcomes.finish(tickets)
+            self._refusals.over(tickets)
+            self._patience.over(COMMITTING)
+            self._patience.over(_TRANSACTIONAL_ID)
+            return True
+        if self._refused(tickets):
+            if len(tickets) > 1:
+                half = len(tickets) // 2
+                return self._transact(tickets[:half]) and self._transact(tickets[half:])
+            self._publisher.replace(tickets[0])
+            return self._transact(tickets)
+        doing = _TRANSACTIONAL_ID
+        if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            doing = COMMITTING
+        self._not_before = until = self._intake.now() + self._refusals.delay(tickets, error, doing)
+        self._outcomes.drop()
+        for progress in self._intake.offsets:
+            self._intake.go_back(progress, progress.restart(), until)
+        return False
+
+    def _outstanding(self, tickets: Sequence[Ticket]) -> list[tuple[Progress, int]]:
+        """Return what may be committed together with tickets."""
+        for ticket in tickets:
+            ticket.progress.finish(ticket.record.offset)
+        entries = self._intake.offsets.outstanding()
+        for ticket in tickets:
+            ticket.progress.hold(ticket.record.offset)
+        return entries
+
+    def _refused(self, tickets: Sequence[Ticket]) -> bool:
+        """Tell whether the brokers refuse some record's outputs for good; keep these answers of its alone."""
+        found = False
+        for ticket in tickets:
+            verdicts = self._publisher.verdicts(ticket)
+            if verdicts:
+                ticket.errors = verdicts  # what was purged in the wake of them says nothing
+                found = True
+        return found
+
+    def _was_committed(self, entries: Sequence[tuple[Progress, int]]) -> bool:
+        """Find out what became of a transaction whose end nobody saw: all of it was committed, or nothing."""
+        while True:
+            error = self._transactions.prepare()  # first: it ends what the last producer left open
+            if error is None:
+                try:
+                    return self._intake.committed(entries)
+                except KafkaException as raised:
+                    error = raised.args[0]
+            if error.code() in HOPELESS:
+                raise ClusterError(f"{self._workload} cannot learn what it has committed: {error.str()}")
+            self._log.warning("Waiting to learn whether the last transaction was committed", error=error.str())
+            self._refusals.trouble(error, COMMITTING)
+            self._patience.check()
+            time.sleep(_ASK_AGAIN)

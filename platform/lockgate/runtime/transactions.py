@@ -1,0 +1,113 @@
+"""One transaction at a time: outputs and the offsets that they answer for, on the brokers together or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from lockgate.runtime.channel import Channel, Ticket, is_fatal
+
+__all__ = ["Ending", "Transactions"]
+
+_SLICE = 0.5
+"""Seconds that one call may block: signals are seen in between."""
+_PAUSE = 0.05
+
+
+class Ending(Enum):
+    """Say how a transaction ended."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    """Nothing of it counts."""
+    UNKNOWN = "unknown"
+    """It was to be committed, and nobody answered: the group's committed offsets tell what became of it."""
+
+
+class Transactions:
+    """Run transactions on a channel's producer.
+
+    Errors are told apart as the client documents it: what is retriable is asked again, what requires an abort gets
+    one, and after anything else the producer is given up. A new one with the same transactional id ends whatever the
+    old one left open before it begins. `timeout` (seconds) bounds the repetition of one call.
+    """
+
+    def __init__(self, channel: Channel, timeout: float = 15.0) -> None:
+        self._channel = channel
+        self._timeout = timeout
+        self._prepared = False
+
+    def prepare(self) -> KafkaError | None:
+        """Take the transactional id, where that has not been done; return why it could not be."""
+        if self._prepared:
+            return None
+        try:
+            self._insist(self._channel.client.init_transactions)
+        except KafkaException as raised:
+            error: KafkaError = raised.args[0]
+            if not error.retriable():
+                self._channel.renew()
+            return error
+        self._prepared = True
+        return None
+
+    def run(
+        self, tickets: Sequence[Ticket], positions: list[TopicPartition], metadata: Any
+    ) -> tuple[Ending, KafkaError | None]:
+        """Send the outputs of tickets and commit offsets, in one transaction; return how it ended, and why.
+
+        `metadata` is the consumer group's, as it was when the records were taken: the brokers refuse it after the
+        group has moved on. Where an output is refused, the tickets tell which.
+        """
+        for ticket in tickets:
+            ticket.reset()
+        error = self.prepare()
+        if error is not None:
+            return Ending.ABORTED, error
+        client = self._channel.client
+        committing = False
+        try:
+            client.begin_transaction()
+            for ticket in tickets:
+                for output in ticket.outputs:
+                    self._channel.send(ticket, output)
+            self._channel.flush()
+            error = next((error for ticket in tickets for _, _, error in ticket.errors), None)
+            if error is None:
+                if positions:
+                    self._insist(client.send_offsets_to_transaction, positions, metadata)
+                committing = True
+                self._insist(client.commit_transaction)
+                return Ending.COMMITTED, None
+        except KafkaException as raised:
+            error = raised.args[0]
+        if not is_fatal(error) and (not committing or error.txn_requires_abort()):
+            try:
+                self._insist(client.abort_transaction)
+            except KafkaException:
+                pass  # what it left open is ended by the next producer
+            else:
+                return Ending.ABORTED, error
+        self._prepared = False
+        self._channel.renew()
+        return (Ending.UNKNOWN if committing else Ending.ABORTED), error
+
+    def _insist(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Repeat a call while its error is retriable; a call that timed out goes on where it was."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                call(*arguments, _SLICE)
+            except KafkaException as raised:
+                error: KafkaError = raised.args[0]
+                retriable = error.retriable() and not error.txn_requires_abort() and not is_fatal(error)
+                if not retriable or time.monotonic() > deadline:
+                    raise
+                if error.code() != KafkaError._TIMED_OUT:
+                    time.sleep(_PAUSE)
+            else:
+                return

@@ -1,0 +1,193 @@
+"""Exactly once on real brokers: kills in the middle, zombies, records that are too large, and who reads committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+
+import attrs
+import pytest
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from lockgate import records
+from lockgate.avro.codec import Encoder
+from lockgate.contracts import names
+from lockgate.runtime.channel import Channel
+from lockgate.runtime.clients import connect_consumer, connect_producer
+from lockgate.runtime.transactions import Ending, Transactions
+from tests.worlds import Raw, SharedStack, World, eventually, make_world, quiet
+
+HANDLERS = """
+    import json, os, time
+    from pathlib import Path
+
+    HERE = Path(__file__).parents[2]
+
+    @service.handler("$work")
+    def work(event: a.Made, context: Context) -> b.Sent | None:
+        with (HERE / "seen.jsonl").open("a") as file:
+            file.write(json.dumps([event.item_id, os.getpid()]) + chr(10))
+        kind, _, number = event.item_id.partition("-")
+        if kind == "zombie":
+            (HERE / "hanging").touch()
+            while not (HERE / "go-on").exists():
+                time.sleep(0.05)
+        if kind == "retry" and context.attempt == 1:
+            raise RuntimeError("later")
+        if kind == "reject":
+            raise Reject("never")
+        time.sleep(event.size / 1000)
+        origin = os.urandom(600_000).hex() if kind == "large" else "x"
+        return None if kind == "quiet" else b.Sent(item_id=event.item_id, origin=origin)
+
+    @service.handler("$sink")
+    def sink(event: b.Sent) -> None: ...
+"""
+
+QUICK = {
+    "LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000",
+    "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
+    "LOCKGATE_KAFKA_TRANSACTION_TIMEOUT_MS": "3000",
+}
+
+
+@attrs.frozen
+class Lab:
+    """Write items to a world, and count what came of them."""
+
+    world: World
+    framing: bytes
+    encoder: Encoder
+
+    def write(self, kind: str, count: int, millis: int = 0) -> list[Raw]:
+        raw = []
+        for number in range(count):
+            item = f"{kind}-{number}"
+            datum = self.encoder.encode({"item_id": item, "size": millis, "colour": "RED", "note": None})
+            raw.append(Raw(self.framing + datum, item.encode(), [("ce_id", item.encode())], number % 2))
+        return self.world.produce(raw)
+
+    def results(self, kind: str) -> Counter[str]:
+        """Return how often each item of a kind has its result, for those who read committed."""
+        return self._keys(self.world.result_topic, kind)
+
+    def letters(self, kind: str) -> Counter[str]:
+        return self._keys(names.dead_letter_topic(self.world.source_topic, self.world.worker), kind)
+
+    def retries(self, kind: str) -> Counter[str]:
+        return self._keys(names.retry_topic(self.world.source_topic, self.world.worker, 1), kind)
+
+    def seen(self, kind: str) -> list[tuple[str, int]]:
+        """Return each call of the handler: item and process."""
+        file = self.world.root / "seen.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [(item, pid) for item, pid in map(json.loads, lines) if item.startswith(f"{kind}-")]
+
+    def settled(self) -> bool:
+        """Tell whether the group has come to the end of everything that there is to read."""
+        topics = (self.world.source_topic, names.retry_topic(self.world.source_topic, self.world.worker, 1))
+        return not any(self.world.lag(self.world.worker, topic) for topic in topics)
+
+    def _keys(self, topic: str, kind: str) -> Counter[str]:
+        keys = ((message.key() or b"").decode() for message in self.world.read(topic))
+        return Counter(key for key in keys if key.startswith(f"{kind}-"))
+
+
+@pytest.fixture(scope="module")
+def lab(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    world = make_world(stack, tmp_path_factory.mktemp("once"), retry="[300ms]", partitions=2, exactly_once=True)
+    world.write_handlers(HANDLERS)
+    schema = world.contracts.events[f"{world.source_topic}.Made"].schema
+    return Lab(world, records.frame(world.schema_id("Made"), b""), Encoder(schema))
+
+
+def items(kind: str, count: int) -> Counter[str]:
+    return Counter(f"{kind}-{number}" for number in range(count))
+
+
+def test_every_kind_of_output_and_its_offsets_are_committed_and_nothing_is_left_behind(lab: Lab) -> None:
+    written = [lab.write(kind, 3) for kind in ("plain", "retry", "reject", "quiet", "large")]
+    with lab.world.running(environ=QUICK) as running:
+        running.until(lab.settled, "the end of everything")
+        running.until(lambda: len(lab.results("retry")) == 3, "the retries' results")
+        running.until(lab.settled, "the end of the retries")
+        running.stop()
+    assert (lab.results("plain"), lab.results("retry")) == (items("plain", 3), items("retry", 3))
+    assert (lab.letters("reject"), lab.letters("large")) == (items("reject", 3), items("large", 3))
+    assert Counter(item for item, _ in lab.seen("large")) == items("large", 3), "its handler is not run again for it"
+    assert "Dead-lettered" in running.text
+    assert len(lab.world.outcomes()) == sum(map(len, written)) + 3
+
+
+def test_kills_in_the_middle_repeat_no_result(lab: Lab) -> None:
+    lab.write("kill", 400, millis=3)
+    for some in (30, 120, 240):
+        with lab.world.running(environ=QUICK) as running:
+            running.until(lambda some=some: len(lab.seen("kill")) >= some, "some work")  # type: ignore[misc]  # bound
+            running.signal(signal.SIGKILL)
+            running.ended()
+    with lab.world.running(environ=QUICK) as running:
+        running.until(lambda: len(lab.results("kill")) == 400, "all of it")
+        running.until(lab.settled, "the end of everything")
+        running.stop()
+    assert lab.results("kill") == items("kill", 400), "nothing lost, nothing twice"
+    assert len(lab.seen("kill")) > 400, "although handlers were run again"
+
+
+def test_a_process_that_was_taken_for_dead_repeats_no_result(lab: Lab) -> None:
+    world = lab.world
+    for name in ("hanging", "go-on"):
+        (world.root / name).unlink(missing_ok=True)
+    lab.write("zombie", 1)
+    with world.running(environ=QUICK) as zombie:
+        zombie.until((world.root / "hanging").exists, "the record in hand")
+        os.kill(zombie.process.pid, signal.SIGSTOP)  # as a long pause of its machine would
+        with world.running(environ=QUICK) as heir:
+            heir.until(lambda: heir.process.pid in {pid for _, pid in lab.seen("zombie")}, "the record in other hands")
+            (world.root / "go-on").touch()
+            heir.until(lambda: lab.results("zombie") == items("zombie", 1), "its result")
+            os.kill(zombie.process.pid, signal.SIGCONT)
+            zombie.until(lambda: "Partitions lost" in zombie.text, "its awakening")
+            zombie.stop()
+            heir.stop()
+    assert lab.results("zombie") == items("zombie", 1)
+
+
+def test_brokers_refuse_a_transaction_that_shows_a_membership_of_the_past(lab: Lab) -> None:
+    world = lab.world
+    (raw,) = lab.write("fenced", 1)
+    settings = world.settings(world.worker)
+    own = names.transactional_id_prefix(world.worker) + "test"
+    channel = Channel(lambda: connect_producer(settings, world.worker, quiet, own))
+    transactions = Transactions(channel)
+    positions = [TopicPartition(world.source_topic, raw.partition, raw.offset + 1)]
+    first, second = (connect_consumer(settings, world.worker, quiet) for _ in range(2))
+    try:
+        join(world.source_topic, first)
+        taken = first.consumer_group_metadata()
+        join(world.source_topic, second, first)
+        ending, error = transactions.run([], positions, taken)
+        assert ending is Ending.ABORTED
+        assert error is not None
+        assert error.code() == KafkaError.ILLEGAL_GENERATION
+        assert world.committed(world.worker, world.source_topic).get(raw.partition, 0) <= raw.offset
+        assert transactions.run([], positions, first.consumer_group_metadata()) == (Ending.COMMITTED, None)
+        assert world.committed(world.worker, world.source_topic)[raw.partition] == raw.offset + 1
+    finally:
+        first.close()
+        second.close()
+
+
+def join(topic: str, consumer: Consumer, *others: Consumer) -> None:
+    """Let a consumer join its group, while the others of the group go on polling."""
+    generations: list[int] = []
+    consumer.subscribe([topic], on_assign=lambda *_: generations.append(1))
+
+    def happened() -> bool:
+        for each in (consumer, *others):
+            each.poll(0.1)
+        return bool(generations)
+
+    eventually(happened, "its assignment")
