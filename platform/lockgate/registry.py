@@ -108,6 +108,16 @@ class Registry:
         answer = self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", body=body)
         return int(answer["id"])
 
+    def referrers(self, subject: str, version: int) -> list[int]:
+        """Return the ids of schemas that refer to a version of a subject; empty where there is none."""
+        path = f"/subjects/{quote(subject, safe='')}/versions/{version}/referencedby"
+        return [int(ident) for ident in self._call("GET", path, missing=[])]
+
+    def delete(self, subject: str) -> None:
+        """Delete a subject and its level, softly: its versions can still be found by their ids."""
+        self._call("DELETE", f"/subjects/{quote(subject, safe='')}", missing=[])
+        self._call("DELETE", f"/config/{quote(subject, safe='')}", missing=None)
+
     def compatibility(self, subject: str) -> str | None:
         """Return a subject's own compatibility level, or None where it has none."""
         answer = self._call("GET", f"/config/{quote(subject, safe='')}", missing=None)

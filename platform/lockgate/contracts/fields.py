@@ -199,6 +199,21 @@ class Fields:
             return None
         return node
 
+    def mappings(self, name: str) -> Iterator[tuple[str, yaml.MappingNode]]:
+        """Yield each mapping of a list with its path; none where the field is absent."""
+        node = self._nodes.get(name)
+        if node is None:
+            return
+        path = f"{self._path}{name}"
+        if not isinstance(node, yaml.SequenceNode):
+            self._wrong(node, path, "a list")
+            return
+        for index, item in enumerate(node.value):
+            if isinstance(item, yaml.MappingNode):
+                yield f"{path}[{index}]", item
+            else:
+                self._wrong(item, f"{path}[{index}]", "fields")
+
     def parsed(self, name: str, parse: Callable[[str], T | None], expected: str) -> At[T] | None:
         """Return what `parse` makes of a field's text; None from it means that the text is not `expected`."""
         node = self._nodes.get(name)

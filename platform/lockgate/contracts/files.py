@@ -9,9 +9,11 @@ from typing import Final, get_args
 import attrs
 import yaml
 
+from lockgate.contracts import names
 from lockgate.contracts.fields import UNREAD, At, Fields, Texts, duration_ms
 from lockgate.contracts.model import Compatibility, Order, Owner, Start
 from lockgate.contracts.report import Report
+from lockgate.contracts.retired import RetiredEntry, full_names, read_retired
 from lockgate.contracts.source import compose, read_text
 
 __all__ = ["DomainFile", "ServiceFile", "WorkloadEntry", "read_domain", "read_service"]
@@ -24,7 +26,7 @@ FOREVER: Final = -1
 
 MAX_PARTITIONS = 10_000
 MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
-MAX_TIERS = 20
+MAX_TIERS = names.MAX_TIERS
 MAX_RETRY_MS = 30 * 24 * 3600 * 1000
 MAX_CONCURRENCY = 1000
 _LEVELS: Final = get_args(Compatibility)
@@ -63,6 +65,7 @@ class DomainFile:
     writers_line: int = 1
     exemptions: tuple[tuple[str, At[str]], ...] = ()
     """Rules that are turned off, each with the reason."""
+    retired: tuple[RetiredEntry, ...] = ()
 
 
 @attrs.frozen
@@ -89,6 +92,7 @@ class ServiceFile:
     name: At[str] | None = None
     owner: OwnerEntry | None = None
     workloads: tuple[WorkloadEntry, ...] = ()
+    retired: tuple[RetiredEntry, ...] = ()
     unread: str = ""
     """The file's text where its workloads could not be read: a name in it may well be one of them."""
 
@@ -103,7 +107,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         node,
         file,
         report,
-        known=("owner", "topic", "key", "compatibility", "events", "readers", "writers", "lint"),
+        known=("owner", "topic", "key", "compatibility", "events", "readers", "writers", "lint", "retired"),
         required=("owner", "topic", "key", "events"),
     )
     name, partitions, replication, retention_ms = _topic(fields, file, report)
@@ -128,6 +132,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         writers=fields.texts("writers"),
         writers_line=fields.line_of("writers"),
         exemptions=_exemptions(fields, file, report),
+        retired=tuple(full_names(folder, read_retired(fields, file, report, "topic", "event"))),
     )
 
 
@@ -206,7 +211,7 @@ def read_service(path: Path, folder: str, file: str, report: Report) -> ServiceF
     if text is None or node is None:
         return ServiceFile(folder, file, unread=text or "")
     required = ("name", "owner", "workloads")
-    fields = Fields(node, file, report, known=required, required=required)
+    fields = Fields(node, file, report, known=(*required, "retired"), required=required)
     workloads = fields.mapping("workloads")
     if workloads is not None and not workloads.value:
         report.add(file, fields.line_of("workloads"), "workloads: expected at least one workload")
@@ -216,6 +221,7 @@ def read_service(path: Path, folder: str, file: str, report: Report) -> ServiceF
         name=fields.text("name"),
         owner=_owner(fields, file, report),
         workloads=() if workloads is None else _workloads(workloads, file, report),
+        retired=read_retired(fields, file, report, "workload"),
         unread=text if workloads is None else "",
     )
 

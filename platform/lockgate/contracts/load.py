@@ -16,12 +16,14 @@ from lockgate.contracts.model import (
     EventType,
     Exemption,
     Location,
+    Retired,
     Service,
     TopicSpec,
     Workload,
 )
 from lockgate.contracts.naming import check_folder, check_names
 from lockgate.contracts.report import Report, nearest
+from lockgate.contracts.retired import check_retired, retired_of
 from lockgate.contracts.schemas import COMMON, SchemaFile, check_definitions, check_references, read_schema
 from lockgate.contracts.source import read_text
 from lockgate.errors import ContractsError, SchemaError, UsageError
@@ -43,6 +45,7 @@ def load(root: Path) -> Contracts:
     services = _read_services(root / "services", report)
     check_names(domains, services, report)
     check_grants(domains, services, report)
+    _check_retired(domains, services, report)
     check_definitions(schemas, report)
     check_references(schemas, report)
     for domain in domains:
@@ -54,10 +57,29 @@ def load(root: Path) -> Contracts:
         root=root,
         domains=tuple(_domain(domain, schemas, documents, report) for domain in domains),
         services=tuple(sorted((_service(service) for service in services), key=lambda service: service.name)),
+        retired=tuple(_retired(domains, services)),
     )
     if report.problems:
         raise ContractsError(report.problems)
     return loaded
+
+
+def _check_retired(domains: list[DomainFile], services: list[ServiceFile], report: Report) -> None:
+    files: list[DomainFile | ServiceFile] = [*domains, *services]
+    check_retired(
+        [(file.file, entry) for file in files for entry in file.retired],
+        report,
+        topics=frozenset(domain.topic.value for domain in domains if domain.topic is not None),
+        events=frozenset(f"{domain.folder}.{event.value}" for domain in domains for event in domain.events.items),
+        workloads=frozenset(workload.name for service in services for workload in service.workloads),
+    )
+
+
+def _retired(domains: list[DomainFile], services: list[ServiceFile]) -> Iterator[Retired]:
+    for domain in domains:
+        yield from retired_of(domain.file, _present(domain.owner).owner, _present(domain.topic).value, domain.retired)
+    for service in services:
+        yield from retired_of(service.file, _present(service.owner).owner, None, service.retired)
 
 
 def _folders(parent: Path) -> Iterator[Path]:

@@ -14,12 +14,14 @@ from lockgate.errors import UsageError
 __all__ = [
     "Compatibility",
     "Contracts",
+    "Discard",
     "Domain",
     "EventType",
     "Exemption",
     "Location",
     "Order",
     "Owner",
+    "Retired",
     "Service",
     "Start",
     "TopicSpec",
@@ -97,6 +99,28 @@ class Exemption:
     location: Location
 
 
+Discard = Literal["letters", "unread"]
+"""What may be lost with something that is retired: dead letters; records that a group has not read."""
+
+
+@attrs.frozen
+class Retired:
+    """Say that something is no longer used, and may be deleted once nothing speaks against it."""
+
+    kind: Literal["topic", "event", "workload"]
+    name: str
+    """A topic, an event type's full name, or a workload."""
+    topic: str | None
+    """The topic that the workload read, or that the event type's domain has."""
+    events: tuple[str, ...]
+    """Of a topic: full names of the event types whose subjects go with it."""
+    team: str
+    """The slug of the team whose file says so."""
+    reason: str
+    discard: frozenset[Discard]
+    location: Location
+
+
 @attrs.frozen
 class Domain:
     """Describe a business area: one topic, one owner, its event types."""
@@ -165,6 +189,8 @@ class Contracts:
     """By name."""
     services: tuple[Service, ...]
     """By name."""
+    retired: tuple[Retired, ...] = ()
+    """In the order of the files."""
 
     @cached_property
     def workloads(self) -> Mapping[str, Workload]:

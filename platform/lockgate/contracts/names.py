@@ -8,6 +8,7 @@ __all__ = [
     "MAX_NAME_LENGTH",
     "MAX_PRINCIPAL_LENGTH",
     "MAX_SUBJECT_LENGTH",
+    "MAX_TIERS",
     "RESERVED_PARTS",
     "RESERVED_PRINCIPALS",
     "control_topic",
@@ -36,6 +37,9 @@ APPLIED_TOPIC = "lockgate.ledger"
 
 APPLY_GROUP = "lockgate~apply"
 """The group whose one assignment is the right to apply; `~` occurs in no workload's name."""
+
+MAX_TIERS = 20
+"""How many retry topics a workload may have."""
 
 RESERVED_PARTS = frozenset({"control", "retry", "dlq", "ledger", "parked"})
 """What no part (between dots) of a topic's or a workload's name may be, because derived names have it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lockgate.contracts import fields, files, names
-from lockgate.contracts.model import Compatibility, Order, Start
+from lockgate.contracts.model import Compatibility, Discard, Order, Start
 from lockgate.governance.lint.rules import RULES
 
 __all__ = ["SCHEMAS", "domain_schema", "outdated", "service_schema", "write"]
@@ -76,6 +76,17 @@ _OWNER = _object(
 )
 
 
+def _retired(fields: dict[str, Schema], *kinds: str) -> Schema:
+    """Return the schema of a list of entries, each of which names one thing of these kinds."""
+    fields = fields | {
+        "reason": _said("Why, in one line.", _TEXT),
+        "discard": _said("What may be lost with it.", _list({"enum": list(get_args(Discard))})),
+    }
+    one = [{"required": [kind]} for kind in kinds]
+    entry = _object(fields, required=("reason",), oneOf=one)
+    return _said("What is no longer used, and may be deleted.", {"type": "array", "items": entry})
+
+
 def domain_schema() -> Schema:
     """Return the JSON Schema of `domain.yaml`."""
     topic = _object(
@@ -112,6 +123,15 @@ def domain_schema() -> Schema:
         "lint": _object(
             {"exempt": _said("Rules of lint that do not hold here, each with the reason.", exempt)},
             required=("exempt",),
+        ),
+        "retired": _retired(
+            {
+                "topic": _said("A topic that the domain had.", _TEXT),
+                "events": _said("Full names of the event types whose subjects go with the topic.", _list(_EVENT_TYPE)),
+                "event": _said("An event type that the domain had, without namespace.", _TEXT),
+            },
+            "topic",
+            "event",
         ),
     }
     required = ("owner", "topic", "key", "events")
@@ -159,7 +179,15 @@ def service_schema() -> Schema:
         "owner": _said("Who runs the service, and owns its dead letters.", _OWNER),
         "workloads": _said("Its identities: each is a user, a principal and a consumer group of its name.", workloads),
     }
-    return _document("service.yaml", "What a service asks for.", _object(properties, tuple(properties)))
+    required = tuple(properties)
+    properties["retired"] = _retired(
+        {
+            "workload": _said("A workload that the service had.", _TEXT),
+            "topic": _said("The topic that it read, if it did.", _TEXT),
+        },
+        "workload",
+    )
+    return _document("service.yaml", "What a service asks for.", _object(properties, required))
 
 
 def _document(title: str, description: str, schema: Schema) -> Schema:

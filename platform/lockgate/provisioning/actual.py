@@ -16,6 +16,7 @@ from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.cluster import Broker, Cluster, TopicConfig, brokers_in
 from lockgate.provisioning.credentials import CredentialsFile, CredentialsFolder
 from lockgate.provisioning.desired import Desired
+from lockgate.provisioning.evidence import Evidence, read_evidence
 from lockgate.provisioning.groups import ActualGroup
 from lockgate.provisioning.ledger import read_ledger
 from lockgate.provisioning.offsets import GroupOffsets
@@ -75,6 +76,8 @@ class Actual:
     """Those of the contracts whose topic is there."""
     applied: Applied = attrs.field(factory=Applied)
     """What was last applied."""
+    evidence: Evidence = attrs.field(factory=Evidence)
+    """What speaks for and against deleting what is retired."""
 
 
 def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder, desired: Desired) -> Actual:
@@ -109,6 +112,13 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
             registry_reader_missing=folder.registry_reader_missing,
             groups=_groups(GroupOffsets(cluster), desired, metadata.topics),
             applied=applied.result() if applied is not None else Applied(),
+            evidence=read_evidence(
+                desired.retired,
+                cluster,
+                registry,
+                folder,
+                {name: len(topic.partitions) for name, topic in metadata.topics.items()},
+            ),
         )
 
 

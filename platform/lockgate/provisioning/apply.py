@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from lockgate.connection import Settings
 from lockgate.contracts.model import Contracts
 from lockgate.errors import PlanRefused
-from lockgate.provisioning.applied import recorded, right_key
+from lockgate.provisioning.applied import recorded
 from lockgate.provisioning.changes import (
     AddPartitions,
     AlterConfig,
@@ -20,7 +20,6 @@ from lockgate.provisioning.changes import (
     CreateTopic,
     CreateUser,
     RegisterSchema,
-    RevokeAcl,
     SetLevel,
     SetPassword,
     StartGroup,
@@ -28,6 +27,7 @@ from lockgate.provisioning.changes import (
 )
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder, new_password
+from lockgate.provisioning.deleting import delete, deleted_key
 from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.groups import set_starts
 from lockgate.provisioning.ledger import ensure_ledger, read_ledger, write_ledger
@@ -122,7 +122,8 @@ def make_changes(
             for line in subjects.result():
                 progress(line)
         deletions = plan.deletions if allow_delete else ()
-        _delete(deletions, cluster, progress, still_held)
+        still_held()
+        delete(deletions, cluster, folder, settings, _both(progress, still_held))
         ready = wait_until_ready(cluster, folder, desired, timeout=timeout)
         still_held()
         _record(settings, desired, deletions, cluster)
@@ -132,12 +133,22 @@ def make_changes(
     )
 
 
+def _both(progress: Callable[[str], None], still_held: Callable[[], None]) -> Callable[[str], None]:
+    """Return what reports a step and then asks whether the next one may follow."""
+
+    def report(line: str) -> None:
+        progress(line)
+        still_held()
+
+    return report
+
+
 def _record(settings: Settings, desired: Desired, deletions: Sequence[Change], cluster: Cluster) -> None:
     """Write down what is now, for the next plan; entries that did not change are not written again."""
     applied = read_ledger(settings)
     there = cluster.bindings_in(cluster.result(cluster.describe_acls(), "a request for its access control lists"))
     entries = applied.kept(recorded(desired), there)
-    gone = {right_key(change.binding) for change in deletions if isinstance(change, RevokeAcl)} - set(entries)
+    gone = set(map(deleted_key, deletions)) - set(entries)
     write_ledger(settings, applied.differences(entries) | dict.fromkeys(gone & set(applied.entries)))
 
 
@@ -198,16 +209,6 @@ def _cluster_part(
     rewritten = _of(plan, WriteCredentials)
     if rewritten:
         progress(f"{_count(len(rewritten), 'principal')} given new credentials files")
-
-
-def _delete(
-    deletions: Sequence[Change], cluster: Cluster, progress: Callable[[str], None], still_held: Callable[[], None]
-) -> None:
-    still_held()
-    revoked = cluster.delete_acls(change.binding for change in deletions if isinstance(change, RevokeAcl))
-    if revoked:
-        cluster.results(revoked, "to take away")
-        progress(f"{_count(len(revoked), 'right')} taken away")
 
 
 def _write_credentials(plan: Plan, folder: CredentialsFolder) -> dict[str, str]:

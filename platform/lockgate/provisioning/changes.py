@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from lockgate.provisioning.change import Change
+from lockgate.provisioning.deletions import (
+    DeleteCredentials,
+    DeleteGroup,
+    DeleteSubject,
+    DeleteTopic,
+    DeleteUser,
+)
 from lockgate.provisioning.groups import StartGroup
 from lockgate.provisioning.principals import CreateAcl, CreateUser, RevokeAcl, SetPassword, WriteCredentials
 from lockgate.provisioning.subjects import RegisterSchema, SetLevel
@@ -16,6 +23,11 @@ __all__ = [
     "CreateAcl",
     "CreateTopic",
     "CreateUser",
+    "DeleteCredentials",
+    "DeleteGroup",
+    "DeleteSubject",
+    "DeleteTopic",
+    "DeleteUser",
     "RegisterSchema",
     "RevokeAcl",
     "SetLevel",

@@ -29,6 +29,8 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 
@@ -340,6 +342,22 @@ class Cluster:
             return {}
         futures = self._client.create_acls(bindings)
         return {f"{b.principal} {AclOperation(b.operation).name} {b.name}": future for b, future in futures.items()}
+
+    def delete_topics(self, names: Iterable[str]) -> dict[str, Future[Any]]:
+        """Delete topics with all that is in them."""
+        wanted = list(names)
+        return self._client.delete_topics(wanted, operation_timeout=self._timeout) if wanted else {}
+
+    def delete_users(self, names: Iterable[str]) -> dict[str, Future[Any]]:
+        """Delete users' passwords, by which they are no users any more."""
+        mechanism = ScramMechanism.SCRAM_SHA_512
+        wanted: list[UserScramCredentialAlteration] = [UserScramCredentialDeletion(name, mechanism) for name in names]
+        return self._client.alter_user_scram_credentials(wanted) if wanted else {}
+
+    def delete_groups(self, names: Iterable[str]) -> dict[str, Future[Any]]:
+        """Delete consumer groups with their offsets; the brokers refuse one that has members."""
+        wanted = list(names)
+        return self._client.delete_consumer_groups(wanted) if wanted else {}
 
     def delete_acls(self, bindings: Iterable[Binding]) -> dict[str, Future[Any]]:
         """Take rights away; one that is not there is no mistake."""

@@ -96,6 +96,15 @@ class CredentialsFolder:
         write_private(self._env(principal), _lines(values.items()))
         write_private(self._properties(principal), self._properties_text(principal, password))
 
+    def has_files(self, principal: str) -> bool:
+        """Return whether there is a file of a principal's."""
+        return self._env(principal).is_file() or self._properties(principal).is_file()
+
+    def remove(self, principal: str) -> None:
+        """Delete both files of a principal, as far as they are there."""
+        for file in (self._env(principal), self._properties(principal)):
+            file.unlink(missing_ok=True)
+
     def _as(self, principal: str, password: str) -> Settings:
         shared = {name: value for name, value in self._settings.kafka.items() if name in _SHARED}
         return attrs.evolve(self._settings, username=principal, password=password, kafka=shared)

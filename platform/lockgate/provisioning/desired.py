@@ -9,7 +9,7 @@ import attrs
 
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Acl, Group, Principal, Subject, Topic, derive
-from lockgate.contracts.model import Contracts
+from lockgate.contracts.model import Contracts, Retired
 
 __all__ = ["Desired", "desired_state"]
 
@@ -25,6 +25,9 @@ class Desired:
     groups: Mapping[str, Group]
     administrator: str | None
     """The user that plans and applies: it belongs to no contract, and is not reported as unmanaged."""
+
+    retired: tuple[Retired, ...] = ()
+    """What the contracts no longer use, and want to be deleted."""
 
     @cached_property
     def acls_by_principal(self) -> Mapping[str, Sequence[Acl]]:
@@ -45,4 +48,5 @@ def desired_state(contracts: Contracts, settings: Settings) -> Desired:
         subjects={subject.name: subject for subject in derived.subjects},
         groups={group.name: group for group in derived.groups},
         administrator=settings.username,
+        retired=contracts.retired,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from lockgate.provisioning.drift import with_causes
 from lockgate.provisioning.groups import group_starts
 from lockgate.provisioning.rehearsal import rehearse
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
+from lockgate.provisioning.retirement import retirements
 from lockgate.registry import Registry
 
 __all__ = ["Plan", "difference", "make_plan"]
@@ -139,7 +140,9 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         *_groups(desired, actual),
         *_foreign(desired, actual),
         *_unmanaged(desired, actual),
+        *retirements(desired, actual),
     ]
+    found = [*_changed(found), *_reported(found)]
     return Plan(
         changes=tuple(with_causes((entry for entry in found if isinstance(entry, Change)), actual.applied)),
         refusals=tuple(sorted(entry for entry in found if isinstance(entry, Refusal))),
@@ -295,6 +298,31 @@ def _is_ours(binding: Binding, desired: Desired, applied: Applied) -> bool:
     # a topic that they no longer ask for, but whose domain and workload are still theirs
     domains = {there.domain for there in desired.topics.values()}
     return topic is not None and topic["domain"] in domains and topic["workload"] in desired.users
+
+
+def _changed(found: Iterable[Any]) -> Iterator[Change | Refusal]:
+    """Yield changes and refusals; a right that goes with something retired is not taken away twice."""
+    deleted: set[tuple[str, str]] = set()
+    for entry in found:
+        if isinstance(entry, Refusal):
+            yield entry
+        elif isinstance(entry, Change):
+            key = (entry.kind, entry.name)
+            if entry.action != "delete" or key not in deleted:
+                yield entry
+            if entry.action == "delete":
+                deleted.add(key)
+
+
+def _reported(found: Iterable[Any]) -> Iterator[Beyond | Unmanaged]:
+    """Yield what is only reported, without what is going to be deleted."""
+    found = list(found)
+    going = {(c.kind, c.name) for c in found if isinstance(c, Change) and c.action == "delete"}
+    for entry in found:
+        if isinstance(entry, Beyond | Unmanaged):
+            kind = entry.kind if isinstance(entry, Unmanaged) else "acl"
+            if (kind, entry.name) not in going:
+                yield entry
 
 
 def _unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:

@@ -152,7 +152,7 @@ FIELDS = {
         {GARDEN: PROJECT[GARDEN] + "colour: green\n"},
         [
             f"{GARDEN}:8: unknown field colour "
-            "(known fields: owner, topic, key, compatibility, events, readers, writers, lint)"
+            "(known fields: owner, topic, key, compatibility, events, readers, writers, lint, retired)"
         ],
     ),
     "a field in another case": (

@@ -28,6 +28,11 @@ from lockgate.provisioning.changes import (
     CreateAcl,
     CreateTopic,
     CreateUser,
+    DeleteCredentials,
+    DeleteGroup,
+    DeleteSubject,
+    DeleteTopic,
+    DeleteUser,
     RegisterSchema,
     RevokeAcl,
     SetLevel,
@@ -143,6 +148,7 @@ def applied(plan: Plan, actual: Actual) -> Actual:
     topics = dict(actual.topics)
     users, acls = set(actual.users), set(actual.acls)
     subjects, credentials = dict(actual.subjects), dict(actual.credentials)
+    evidence = actual.evidence
     groups = dict(actual.groups)
     for change in plan.changes:
         match change:
@@ -162,6 +168,17 @@ def applied(plan: Plan, actual: Actual) -> Actual:
                 credentials[principal.name] = GOOD_FILE
             case CreateAcl(acl):
                 acls.add(Binding.of(acl))
+            case DeleteTopic():
+                del topics[change.name]
+            case DeleteUser():
+                users.discard(change.name)
+            case DeleteGroup():
+                members = {name: count for name, count in evidence.members.items() if name != change.name}
+                evidence = attrs.evolve(evidence, members=members)
+            case DeleteSubject():
+                evidence = attrs.evolve(evidence, versions=dict(evidence.versions) | {change.name: 0})
+            case DeleteCredentials():
+                evidence = attrs.evolve(evidence, files=evidence.files - {change.name})
             case RevokeAcl(binding):
                 acls.discard(binding)
             case SetLevel(subject):
@@ -176,6 +193,7 @@ def applied(plan: Plan, actual: Actual) -> Actual:
                 raise AssertionError(change)
     return attrs.evolve(
         actual,
+        evidence=evidence,
         topics=topics,
         users=frozenset(users),
         acls=frozenset(acls),
