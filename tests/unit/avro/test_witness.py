@@ -230,6 +230,24 @@ def test_every_breaking_finding_has_a_witness_or_is_of_a_class_that_fastavro_let
             assert lenient, finding
 
 
+def last_names(schema: Any) -> Iterator[str]:
+    """Yield the last part of every name and alias of a type in a schema."""
+    if isinstance(schema, list):
+        for branch in schema:
+            yield from last_names(branch)
+    elif isinstance(schema, dict):
+        if schema["type"] in ("record", "enum", "fixed"):
+            yield from (name.rpartition(".")[2] for name in (schema["name"], *schema.get("aliases", ())))
+        for inner in (schema.get("items"), schema.get("values"), *(f["type"] for f in schema.get("fields", ()))):
+            yield from last_names(inner)
+
+
+def fastavro_is_misled(pair: Pair) -> bool:
+    """Say whether there are types that only their namespaces tell apart: fastavro may take the wrong branch then."""
+    names = list(last_names(pair[1]))
+    return len(names) != len(set(names))
+
+
 REFUSED_VALUES = {
     "BYTES_READ_AS_TEXT",
     "DECIMAL_PRECISION_NARROWED",
@@ -254,6 +272,7 @@ def test_what_has_no_breaking_finding_is_read_whatever_it_is(pair: Pair, seed: i
             return
         out = io.BytesIO()
         fastavro.schemaless_writer(out, writer, datum)
-        fastavro.schemaless_reader(io.BytesIO(out.getvalue()), writer, reader)
+        if not fastavro_is_misled(pair):
+            fastavro.schemaless_reader(io.BytesIO(out.getvalue()), writer, reader)
         if not REFUSED_VALUES & {finding.rule for finding in findings}:
             decoder.decode(out.getvalue(), 0)
