@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from lockgate.contracts.derive import Subject
+from lockgate.committed import Place
+from lockgate.contracts.derive import Group, Subject
 from lockgate.contracts.names import APPLIED_TOPIC
 from lockgate.errors import ClusterDenied, LockgateError
 from lockgate.provisioning.applied import Applied
@@ -130,7 +131,22 @@ def _groups(offsets: GroupOffsets, desired: Desired, topics: Mapping[str, Any]) 
     }
     committed = offsets.committed(wanted)
     members = offsets.members(name for name, places in wanted.items() if len(committed[name]) < len(places))
-    return {name: ActualGroup(frozenset(places), members.get(name, 0)) for name, places in committed.items()}
+    lags = {
+        name: _lag(offsets, desired.groups[name], places, topics)
+        for name, places in committed.items()
+        if desired.groups[name].ordered
+        and len(topics[desired.groups[name].source].partitions) < desired.topics[desired.groups[name].source].partitions
+    }
+    return {
+        name: ActualGroup(frozenset(places), members.get(name, 0), lags.get(name, 0))
+        for name, places in committed.items()
+    }
+
+
+def _lag(offsets: GroupOffsets, group: Group, committed: Mapping[Place, int], topics: Mapping[str, Any]) -> int:
+    places = [(topic, n) for topic in group.topics if topic in topics for n in topics[topic].partitions]
+    starts, ends = offsets.positions(places, "earliest"), offsets.positions(places, "latest")
+    return sum(max(0, ends[place] - max(starts[place], committed.get(place, 0))) for place in places)
 
 
 def _topic(topic: Any, config: TopicConfig | None) -> ActualTopic:

@@ -181,11 +181,16 @@ def _cluster_part(
     begun = set_starts(offsets, starts, early=True)
     passwords = _write_credentials(plan, folder)
     still_held()
+    # a record of a new partition may fail at once: its retry and dead-letter partitions are there before it
+    derived = {c.name: c.topic.partitions for c in growths if c.topic.kind != "domain"}
+    cluster.results(cluster.create_partitions(derived), "to add partitions to topic")
+    if derived:
+        progress(f"{_count(len(derived), 'derived topic')} grown")
     # all requests are under way together: none needs another's result, not even an ACL its topic or user
     steps: list[tuple[dict[str, Any], str, str, str]] = [
         (cluster.create_topics([c.topic for c in creations]), "topic", "created", "to create topic"),
         (
-            cluster.create_partitions({c.name: c.topic.partitions for c in growths}),
+            cluster.create_partitions({c.name: c.topic.partitions for c in growths if c.topic.kind == "domain"}),
             "topic",
             "grown",
             "to add partitions to topic",

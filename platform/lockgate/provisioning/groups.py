@@ -12,8 +12,9 @@ from lockgate.contracts.derive import Group, Topic
 from lockgate.contracts.model import Start
 from lockgate.provisioning.change import NO_RISK, Action, Change, Kind, Risk, State
 from lockgate.provisioning.offsets import GroupOffsets, Place
+from lockgate.provisioning.reports import Refusal
 
-__all__ = ["ActualGroup", "StartGroup", "group_starts", "numbers_text", "set_starts"]
+__all__ = ["ActualGroup", "StartGroup", "group_starts", "growth_refusals", "numbers_text", "set_starts"]
 
 
 @attrs.frozen
@@ -24,6 +25,8 @@ class ActualGroup:
     """The partitions of which it has an offset."""
     members: int = 0
     """Only asked for where an offset is missing."""
+    lag: int = 0
+    """What is before it in all of its topics; only asked for where it keeps order and its domain's topic is to grow."""
 
 
 @attrs.frozen
@@ -124,6 +127,29 @@ def group_starts(
         if at:
             skipped = any(position == "latest" for *_, position in at)
             yield StartGroup(group, tuple(at), first=not there.committed, skipped=skipped)
+
+
+def growth_refusals(
+    groups: Iterable[Group],
+    topics: Mapping[str, Topic],
+    partitions: Mapping[str, int],
+    actual: Mapping[str, ActualGroup],
+) -> Iterator[Refusal]:
+    """Yield a refusal for each topic that would grow while a group that keeps the order of keys is behind in it.
+
+    More partitions move keys: a key's next record could be handled before those that wait, in whatever topic.
+    """
+    for group in groups:
+        lag = actual.get(group.name, ActualGroup()).lag
+        if group.ordered and lag and partitions.get(group.source, 0) < topics[group.source].partitions:
+            yield Refusal(
+                "topic",
+                group.source,
+                f"{group.name} keeps the order of keys and has {lag} records before it, which more partitions would "
+                "let later ones overtake",
+                f"stop the writers until `lockgate offsets {group.name}` shows nothing to read and nothing waiting",
+                str(topics[group.source].location),
+            )
 
 
 def set_starts(offsets: GroupOffsets, changes: Iterable[StartGroup], *, early: bool) -> int:

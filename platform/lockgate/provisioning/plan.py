@@ -36,7 +36,7 @@ from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import REGISTRY_READER, CredentialsFolder
 from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.drift import with_causes
-from lockgate.provisioning.groups import group_starts
+from lockgate.provisioning.groups import group_starts, growth_refusals
 from lockgate.provisioning.rehearsal import rehearse
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
 from lockgate.provisioning.retirement import retirements
@@ -262,9 +262,10 @@ def _incompatible(subject: Subject, there: ActualSubject) -> Refusal | None:
     )
 
 
-def _groups(desired: Desired, actual: Actual) -> Iterator[Change]:
+def _groups(desired: Desired, actual: Actual) -> Iterator[Change | Refusal]:
     partitions = {name: topic.partitions for name, topic in actual.topics.items()}
-    return group_starts(desired.groups.values(), desired.topics, partitions, actual.groups)
+    yield from group_starts(desired.groups.values(), desired.topics, partitions, actual.groups)
+    yield from growth_refusals(desired.groups.values(), desired.topics, partitions, actual.groups)
 
 
 def _foreign(desired: Desired, actual: Actual) -> Iterator[Change | Beyond | Unmanaged]:

@@ -134,3 +134,30 @@ def test_the_latest_is_set_before_anything_that_makes_the_group_look_old() -> No
 )
 def test_runs_of_partitions_are_joined(numbers: list[int], text: str) -> None:
     assert numbers_text(numbers) == text
+
+
+def ordered(wanted: Desired) -> Desired:
+    return attrs.evolve(wanted, groups={name: attrs.evolve(g, ordered=True) for name, g in wanted.groups.items()})
+
+
+def behind(wanted: Desired, lag: int, partitions: int = 4) -> Actual:
+    """Return a state in which the topic is of some size and its reader has so much before it."""
+    there = everything(wanted)
+    topics = dict(there.topics) | {"parcels": attrs.evolve(there.topics["parcels"], partitions=partitions)}
+    groups = {name: attrs.evolve(group, lag=lag) for name, group in there.groups.items()}
+    return attrs.evolve(there, topics=topics, groups=groups)
+
+
+def test_a_topic_does_not_grow_while_a_reader_that_keeps_order_is_behind() -> None:
+    wanted = ordered(desired())
+    (refusal,) = difference(wanted, behind(wanted, 7, partitions=3)).refusals
+    assert (refusal.kind, refusal.name) == ("topic", "parcels")
+    assert "tracker keeps the order of keys and has 7 records before it" in refusal.reason
+    assert "lockgate offsets tracker" in refusal.next_step
+
+
+def test_it_grows_once_nothing_is_before_the_reader_or_where_no_reader_keeps_order() -> None:
+    wanted = ordered(desired())
+    assert not difference(wanted, behind(wanted, 0, partitions=3)).refusals
+    assert not difference(desired(), behind(desired(), 7, partitions=3)).refusals
+    assert not difference(wanted, behind(wanted, 7)).refusals
