@@ -107,6 +107,11 @@ class Lab:
             self._raw.produce("items", value, item.encode(), partition)
         assert self._raw.flush(10) == 0
 
+    def make(self, *topics: str) -> None:
+        """Make topics: the mock cluster does, for a producer that asks about them."""
+        for topic in topics:
+            self._raw.list_topics(topic, 10)
+
     def declare(self, **fields: Any) -> None:
         """Change what the workload's contract says."""
         self.workload = attrs.evolve(self.workload, **fields)
@@ -138,7 +143,7 @@ class Lab:
         return self.consumer
 
     def connect_producer(self) -> Any:
-        own = f"{self.workload.name}~{id(self)}" if self.workload.exactly_once else None
+        own = f"{self.workload.name}~{id(self)}" if self.workload.exactly_once or self.workload.parks else None
         producer = connect_producer(self.settings, self.workload.name, lambda _: None, own)
         return self.producers(Flaky(producer, self.failures))
 

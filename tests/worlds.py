@@ -343,9 +343,7 @@ def bytes_of(messages: Sequence[Message]) -> list[tuple[bytes | None, bytes | No
     return [(message.key(), message.value()) for message in messages]
 
 
-def write_world(
-    root: Path, name: str, *, retry: str = "[300ms, 600ms]", partitions: int = 3, exactly_once: bool = False
-) -> None:
+def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partitions: int = 3, **fields: object) -> None:
     """Write a project's files, the generated event classes aside."""
     a, b = f"{name}a", f"{name}b"
     topic = f"partitions: {partitions}, replication: 3, retention: 1d"
@@ -393,9 +391,8 @@ def write_world(
               {name}-work.a:
                 consumes: [{a}.Made]
                 publishes: [{b}.Sent]
-                retry: {retry}
-                exactly_once: {str(exactly_once).lower()}
-            """,
+                retry: {retry}\n"""
+        + "".join(f"                {field}: {value}\n" for field, value in fields.items()),
     }
     for path, text in files.items():
         file = root / path
@@ -409,12 +406,12 @@ def make_world(
     *,
     retry: str = "[300ms, 600ms]",
     partitions: int = 3,
-    exactly_once: bool = False,
+    **fields: object,
 ) -> World:
     """Write a project under names of its own and apply it to the shared cluster."""
     name = f"t{secrets.token_hex(4)}"
     root = tmp_path / "world"
-    write_world(root, name, retry=retry, partitions=partitions, exactly_once=exactly_once)
+    write_world(root, name, retry=retry, partitions=partitions, **fields)
     contracts = stack.apply(root)
     for path, text in generate(contracts).items():
         (root / path).write_text(text, encoding="utf-8")

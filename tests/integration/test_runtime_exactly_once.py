@@ -97,7 +97,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    world = make_world(stack, tmp_path_factory.mktemp("once"), retry="[300ms]", partitions=2, exactly_once=True)
+    world = make_world(stack, tmp_path_factory.mktemp("once"), retry="[300ms]", partitions=2, exactly_once="true")
     world.write_handlers(HANDLERS)
     schema = world.contracts.events[f"{world.source_topic}.Made"].schema
     return Lab(world, records.frame(world.schema_id("Made"), b""), Encoder(schema))

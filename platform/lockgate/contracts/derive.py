@@ -129,7 +129,7 @@ class Derived:
 
 
 def consumer_topics(contracts: Contracts, workload: Workload) -> tuple[str, ...]:
-    """Return what a workload subscribes to: its domain's topic, then its retry topics by tier.
+    """Return what a workload subscribes to: its domain's topic, then its retry topics by tier, then the parked topic.
 
     A workload without `retry` still has the first one: replayed dead letters arrive there.
     """
@@ -138,7 +138,8 @@ def consumer_topics(contracts: Contracts, workload: Workload) -> tuple[str, ...]
         return ()
     topic = source.topic.name
     tiers = range(1, retry_tiers(workload) + 1)
-    return (topic, *(names.retry_topic(topic, workload.name, tier) for tier in tiers))
+    parked = (names.parked_topic(topic, workload.name),) if workload.parks else ()
+    return (topic, *(names.retry_topic(topic, workload.name, tier) for tier in tiers), *parked)
 
 
 def message_limit(domain: Domain) -> int:  # noqa: ARG001  # every domain's is the same as yet
@@ -159,6 +160,9 @@ def former_tiers(contracts: Contracts, workload: Workload, visible: Container[st
     source = contracts.source_of(workload)
     if source is None:
         return
+    parked = names.parked_topic(source.topic.name, workload.name)
+    if parked in visible and not workload.parks:
+        yield parked
     for tier in count(retry_tiers(workload) + 1):
         former = names.retry_topic(source.topic.name, workload.name, tier)
         if former not in visible:
@@ -238,6 +242,9 @@ def _topics(contracts: Contracts) -> Iterator[Topic]:
         for tier in range(1, retry_tiers(workload) + 1):
             name = names.retry_topic(spec.name, workload.name, tier)
             yield Topic(name, "retry", *place, retry, domain.name, workload.name, tier, workload.location)
+        if workload.parks:
+            name = names.parked_topic(spec.name, workload.name)
+            yield Topic(name, "retry", *place, retry, domain.name, workload.name, None, workload.location)
         name = names.dead_letter_topic(spec.name, workload.name)
         yield Topic(name, "dead-letter", *place, letters, domain.name, workload.name, None, workload.location)
         # the last word counts, however old it is
@@ -273,7 +280,7 @@ def _acls(contracts: Contracts) -> Iterator[Acl]:
                 yield Acl(me, "TOPIC", retry, "WRITE")
         yield Acl(me, "TOPIC", letters, "WRITE")
         yield Acl(me, "TOPIC", names.control_topic(source, me), "READ")
-        if workload.exactly_once:
+        if workload.exactly_once or workload.parks:
             yield Acl(me, "TRANSACTIONAL_ID", names.transactional_id_prefix(me), "WRITE", "PREFIXED")
         reader = names.reader_principal(teams[me])
         replayer = names.replayer_principal(teams[me])

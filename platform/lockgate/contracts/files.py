@@ -269,8 +269,6 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         if fields.has(field) and consumes == nothing:
             report.add(file, fields.line_of(field), f"{path}{field} has no effect on a workload that consumes nothing")
     order = _order(fields, path, file, report)
-    if order == "key" and retry:
-        report.add(file, fields.line_of("order"), f"{path}order: key is not supported yet together with retry")
     exactly_once = fields.flag("exactly_once")
     if fields.has("exactly_once") and consumes == nothing:
         message = f"{path}exactly_once has no effect on a workload that consumes nothing"

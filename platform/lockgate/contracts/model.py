@@ -167,6 +167,11 @@ class Workload:
     exactly_once: bool = False
     """Whether results, retry records, dead letters and offsets of a batch are committed in one transaction."""
 
+    @property
+    def parks(self) -> bool:
+        """Tell whether records wait in a topic of their own while an earlier one of their key waits for a retry."""
+        return self.order == "key" and bool(self.retry_ms)
+
 
 @attrs.frozen
 class Service:

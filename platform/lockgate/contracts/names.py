@@ -16,6 +16,7 @@ __all__ = [
     "folded",
     "is_control_topic",
     "longest_topic",
+    "parked_topic",
     "reader_principal",
     "replayer_principal",
     "retry_topic",
@@ -53,6 +54,11 @@ def retry_topic(topic: str, workload: str, tier: int) -> str:
     return f"{topic}.retry.{workload}.{tier}"
 
 
+def parked_topic(topic: str, workload: str) -> str:
+    """Return the name of the topic in which records wait for an earlier one of their key."""
+    return f"{topic}.retry.{workload}.parked"
+
+
 def dead_letter_topic(topic: str, workload: str) -> str:
     """Return the name of the dead-letter topic of one workload for one topic."""
     return f"{topic}.dlq.{workload}"
@@ -70,7 +76,7 @@ def is_control_topic(name: str) -> bool:
 
 def longest_topic(topic: str, workload: str) -> str:
     """Return the longest name that any workload's contract can derive from it: that of its parking lane."""
-    return f"{topic}.retry.{workload}.parked"
+    return parked_topic(topic, workload)
 
 
 def folded(name: str) -> str:

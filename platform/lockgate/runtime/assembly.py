@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -17,6 +18,7 @@ from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder, SubjectSource
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import OutcomeLog
+from lockgate.runtime.keyed import CutSettlement, KeyedLoop
 from lockgate.runtime.loop import Loop
 from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.patience import Patience
@@ -68,16 +70,22 @@ def assemble(
     encoder = EventEncoder(contracts, workload, registry)
     intake = Intake(workload.name, consumer, patience, clock, max_poll_interval)
     channel = Channel(producer)
-    publisher = Publisher(channel, workload.name, domain.topic.name, deferred=workload.exactly_once)
+    transactional = workload.exactly_once or workload.parks
+    publisher = Publisher(channel, workload.name, domain.topic.name, deferred=transactional)
     outcomes = Outcomes(workload, publisher, journal, clock)
     settlement: Settlement
     if workload.exactly_once:
-        transactions = Transactions(channel)
-        settlement = ExactlyOnce(workload.name, outcomes, intake, patience, publisher, transactions)
+        settlement = ExactlyOnce(workload.name, outcomes, intake, patience, publisher, Transactions(channel))
+    elif workload.parks:
+        settlement = CutSettlement(workload.name, intake, patience, Transactions(channel))
     else:
         settlement = AtLeastOnce(workload.name, outcomes, intake, patience)
-    flat = workload.concurrency == 1 and workload.order != "key"
-    loop = (Loop if flat else ConcurrentLoop)(
+    kind: Callable[..., Loop | ConcurrentLoop] = Loop
+    if workload.parks:
+        kind = partial(KeyedLoop, publisher=publisher)
+    elif workload.concurrency > 1 or workload.order == "key":
+        kind = ConcurrentLoop
+    loop = kind(
         workload,
         domain,
         table,

@@ -66,9 +66,10 @@ class Commits:
         self._begun_at = time.monotonic()
         entries = self._offsets.outstanding()
         if entries:
+            offsets = [TopicPartition(*progress.place, offset, progress.note()) for progress, offset in entries]
             for progress, offset in entries:
                 progress.committed(offset)
-            self._under_way = self._thread.submit(self._commit, entries), entries
+            self._under_way = self._thread.submit(self._commit, offsets), entries
 
     def settle(self) -> None:
         """Wait for the answer to the commit under way, so that none is."""
@@ -85,8 +86,9 @@ class Commits:
         self.settle()
         deadline = time.monotonic() + _LAST
         while entries := self._offsets.outstanding(places):
+            offsets = [TopicPartition(*progress.place, offset, progress.note()) for progress, offset in entries]
             try:
-                failed = [(answer, answer.error) for answer in self._commit(entries) if answer.error is not None]
+                failed = [(answer, answer.error) for answer in self._commit(offsets) if answer.error is not None]
                 error = failed[0][1] if failed else None
                 refused = {(answer.topic, answer.partition) for answer, _ in failed}
                 for progress, offset in entries:
@@ -108,8 +110,7 @@ class Commits:
         finally:
             self._thread.shutdown()
 
-    def _commit(self, entries: _Entries) -> list[TopicPartition]:
-        offsets = [TopicPartition(*progress.place, offset) for progress, offset in entries]
+    def _commit(self, offsets: list[TopicPartition]) -> list[TopicPartition]:
         answers: Any = self._consumer.commit(offsets=offsets, asynchronous=False)
         return list(answers)
 

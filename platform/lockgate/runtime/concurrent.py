@@ -61,6 +61,7 @@ class ConcurrentLoop:
         patience: Patience,
         stop: Stop,
     ) -> None:
+        self._workload = workload
         self._topic = domain.topic.name
         self._order = workload.order
         self._intake = intake
@@ -70,7 +71,7 @@ class ConcurrentLoop:
         self._stop = stop
         self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
         self._refusals = Refusals(workload.name, patience)
-        self._lanes = Lanes()
+        self._lanes = self._make_lanes()
         self._pool = pool_for(workload.name, workload.concurrency, table, self._lanes, encoder)
         self._shares: dict[Place, Share] = {}
         self._rewinding: dict[Place, float] = {}  # partitions to read again once nothing runs, and how long they wait
@@ -79,6 +80,9 @@ class ConcurrentLoop:
         self._full_since: float | None = None
         self._log = logger_for(workload.name, group=workload.name)
         intake.observe(self)
+
+    def _make_lanes(self) -> Lanes:
+        return Lanes()
 
     def run(self, topics: Sequence[str]) -> None:
         """Consume until the stop, then let the handlers end, commit what is finished and leave the group.
@@ -138,50 +142,62 @@ class ConcurrentLoop:
 
     def _dispatch(self, batch: list[Any]) -> None:
         """Hand a batch to the pool; what needs no handler has its outcome at once."""
-        intake, outcomes, decoding = self._intake, self._outcomes, self._decoding
         jobs: list[Job] = []
         for message in batch:
             if message.error() is not None:
-                intake.report(message)
+                self._report(message)
                 continue
-            place: Place = (message.topic(), message.partition())
-            share = self._shares.get(place)
-            if share is None or share.closed or place in intake.blocked:
+            share = self._shares.get((message.topic(), message.partition()))
+            if share is None or share.closed or share.place in self._intake.blocked:
                 continue  # it is read again, here or elsewhere
             if self._patience.troubled:
-                self._patience.over(f"read {place[0]}")
-            offset = message.offset()
-            envelope: Envelope | None = None
-            if place[0] != self._topic:
-                envelope = decoding.envelope(message)
-                if envelope is not None and envelope.due is not None and envelope.due > intake.now():
-                    intake.hold_back(place, offset, envelope.due)
-                    continue
-            try:
-                if envelope is None and place[0] != self._topic:
-                    raise no_envelope()
-                event, entry = decoding.read(message)
-            except RegistryError as error:
-                intake.wait_for_registry(place, offset, error)
-                continue
-            except Exception as error:
-                outcomes.poison(share.progress, message, envelope, error)
-                share.progress.read_to(offset + 1)
-                continue
-            if entry[1] is skip:
-                outcomes.counts["skipped"] += 1
-                if outcomes.noting:
-                    outcomes.note(share.progress, message, envelope, "skipped")
-                share.progress.read_to(offset + 1)
-                continue
-            share.progress.hold(offset)
-            share.progress.read_to(offset + 1)
-            job = Job(message, envelope, event, entry, share, self._lane(place, message))
-            share.jobs += 1
-            share.bytes += job.size
-            jobs.append(job)
+                self._patience.over(f"read {share.place[0]}")
+            self._take(message, share, jobs)
         if jobs:
             self._pool.add(jobs)
+
+    def _report(self, message: Any) -> None:
+        self._intake.report(message)
+
+    def _take(self, message: Any, share: Share, jobs: list[Job]) -> None:
+        job = self._job(message, share)
+        if job is not None:
+            job.lane = self._lane(share.place, message)
+            jobs.append(job)
+
+    def _job(self, message: Any, share: Share) -> Job | None:
+        """Return a record that is to be handled; None where it waits, or has its outcome already."""
+        intake, outcomes, progress = self._intake, self._outcomes, share.progress
+        place, offset = share.place, message.offset()
+        envelope: Envelope | None = None
+        if place[0] != self._topic:
+            envelope = self._decoding.envelope(message)
+            if envelope is not None and envelope.due is not None and envelope.due > intake.now():
+                intake.hold_back(place, offset, envelope.due)
+                return None
+        try:
+            if envelope is None and place[0] != self._topic:
+                raise no_envelope()
+            event, entry = self._decoding.read(message)
+        except RegistryError as error:
+            intake.wait_for_registry(place, offset, error)
+            return None
+        except Exception as error:
+            outcomes.poison(progress, message, envelope, error)
+            progress.read_to(offset + 1)
+            return None
+        if entry[1] is skip:
+            outcomes.counts["skipped"] += 1
+            if outcomes.noting:
+                outcomes.note(progress, message, envelope, "skipped")
+            progress.read_to(offset + 1)
+            return None
+        progress.hold(offset)
+        progress.read_to(offset + 1)
+        job = Job(message, envelope, event, entry, share, None)
+        share.jobs += 1
+        share.bytes += job.size
+        return job
 
     def _lane(self, place: Place, message: Any) -> Hashable:
         if self._order == "partition":
@@ -193,29 +209,32 @@ class ConcurrentLoop:
     def _conclude(self) -> bool:
         """See to what handlers have led to; return whether one had ended. Raise what is to end the process."""
         ended = self._pool.finished()
-        outcomes = self._outcomes
         leaving: BaseException | None = None
         for job in ended:
-            share, message, envelope = job.share, job.message, job.envelope
-            share.jobs -= 1
-            share.bytes -= job.size
-            if share.dead:
-                continue
-            if job.error is None:
-                if job.events:
-                    outcomes.results(share.progress, message, envelope, job.events)
-                    continue
-                share.progress.finish(message.offset())
-                outcomes.counts["handled"] += 1
-                if outcomes.noting:
-                    outcomes.note(share.progress, message, envelope, "handled")
-            elif isinstance(job.error, Exception):
-                outcomes.failed(share.progress, message, envelope, job.error, job.stage)
-            else:
+            job.share.jobs -= 1
+            job.share.bytes -= job.size
+            if isinstance(job.error, Exception) or job.error is None:
+                self._ended(job)
+            elif not job.share.dead:
                 leaving = job.error
         if leaving is not None:
             raise leaving
         return bool(ended)
+
+    def _ended(self, job: Job) -> None:
+        """See to what a handler has led to."""
+        outcomes, progress, message, envelope = self._outcomes, job.share.progress, job.message, job.envelope
+        if job.share.dead:
+            return
+        if isinstance(job.error, Exception):
+            outcomes.failed(progress, message, envelope, job.error, job.stage)
+        elif job.events:
+            outcomes.results(progress, message, envelope, job.events)
+        else:
+            progress.finish(message.offset())
+            outcomes.counts["handled"] += 1
+            if outcomes.noting:
+                outcomes.note(progress, message, envelope, "handled")
 
     def _settle(self) -> None:
         """Wait for the brokers' answers to the outputs; where they did not take them, a partition is read again."""

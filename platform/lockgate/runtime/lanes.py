@@ -10,6 +10,7 @@ from typing import Any
 from lockgate.records import Envelope
 from lockgate.runtime.decoding import Entry
 from lockgate.runtime.encoding import Encoded
+from lockgate.runtime.keys import Ident
 from lockgate.runtime.offsets import Progress
 
 __all__ = ["Job", "Lanes", "Share"]
@@ -38,7 +39,7 @@ class Share:
 class Job:
     """Hold one record on its way through its handler."""
 
-    __slots__ = ("entry", "envelope", "error", "event", "events", "lane", "message", "share", "size", "stage")
+    __slots__ = ("entry", "envelope", "error", "event", "events", "ident", "lane", "message", "share", "size", "stage")
 
     def __init__(
         self, message: Any, envelope: Envelope | None, event: Any, entry: Entry, share: Share, lane: Hashable
@@ -50,6 +51,8 @@ class Job:
         self.share = share
         self.lane = lane
         """Records of one lane are handled one after the other; None: whenever there is a slot."""
+        self.ident: Ident | None = None
+        """What it is known by among the records of its key, where their order is kept through retries."""
         self.size = len(message.value() or b"")
         self.events: Sequence[Encoded] = ()
         """What is to be published."""
@@ -57,11 +60,21 @@ class Job:
         self.stage = "handle"
         """Where the error was raised: `handle` or `publish`."""
 
+    @property
+    def stops(self) -> bool:
+        """Tell whether something of it has to be on the brokers before the next of its lane."""
+        return self.lane is not None and (self.error is not None or bool(self.events))
+
 
 class Lanes:
-    """Hand out records: those of one lane in order, one at a time; lanes in turn. Any thread may call."""
+    """Hand out records: those of one lane in order, one at a time; lanes in turn. Any thread may call.
 
-    def __init__(self) -> None:
+    With `stopping`, a lane stops behind a record that failed or has results: `resume` lets it go on once that is on the
+    brokers, `drain` takes back what is behind it.
+    """
+
+    def __init__(self, *, stopping: bool = False) -> None:
+        self._stopping = stopping
         self._ready: deque[Job] = deque()
         self._behind: dict[Hashable, deque[Job]] = {}  # by lane: a lane that is in here has one ready or running
         self.lock = threading.Lock()
@@ -95,7 +108,19 @@ class Lanes:
         """Let the next of a lane have its turn, behind all lanes that wait for theirs."""
         with self.lock:
             job.share.running -= 1
+            if not (self._stopping and job.stops):
+                self._advance(job)
+
+    def resume(self, job: Job) -> None:
+        """Let a lane go on that stopped behind a record."""
+        with self.lock:
             self._advance(job)
+
+    def drain(self, job: Job) -> list[Job]:
+        """Return what is behind a record that a lane stopped at; the lane is empty then."""
+        with self.lock:
+            behind = self._behind.pop(job.lane, None) if job.lane is not None else None
+            return [other for other in behind or () if not other.share.closed]
 
     def close(self, share: Share) -> None:
         """Let no handler begin with a partition's records any more; what is at work goes on."""

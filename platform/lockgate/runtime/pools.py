@@ -31,6 +31,9 @@ class Pool(Protocol):
     def add(self, jobs: Sequence[Job]) -> None:
         """Have records handled, each when its lane allows and a slot is free."""
 
+    def wake(self) -> None:
+        """Look again for records whose turn it is: lanes have been resumed."""
+
     def finished(self) -> list[Job]:
         """Return the records whose handlers have ended since the last call, those of a lane in order."""
 
@@ -99,6 +102,12 @@ class Threads:
             self._hints += len(jobs)
             self._work.notify(len(jobs))
 
+    def wake(self) -> None:
+        """Look again for records whose turn it is."""
+        with self._work:
+            self._hints += len(self._threads)
+            self._work.notify_all()
+
     def close(self) -> None:
         """End the threads that have nothing in hand."""
         with self._work:
@@ -145,6 +154,10 @@ class Tasks:
     def add(self, jobs: Sequence[Job]) -> None:
         """Have records handled."""
         self._lanes.add(jobs)
+        self._loop.call_soon_threadsafe(self._fill)
+
+    def wake(self) -> None:
+        """Look again for records whose turn it is."""
         self._loop.call_soon_threadsafe(self._fill)
 
     def close(self) -> None:

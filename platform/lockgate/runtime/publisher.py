@@ -41,6 +41,7 @@ class Publisher:
         self._deferred = deferred
         self._workload = workload
         self._topic = topic
+        self._parking = names.parked_topic(topic, workload)
         self._letters = names.dead_letter_topic(topic, workload)
         self._open: list[Ticket] = []
 
@@ -69,6 +70,18 @@ class Publisher:
         """Send a copy to the dead-letter topic, into the partition of the same number."""
         ticket = self._ticket(progress, record, "dead-lettered", attempt, failure)
         self._copy(ticket, self._letters, record.enclosed(self._workload, failure, attempt))
+
+    def parked(self, progress: Progress, record: Record) -> Ticket:
+        """Send a copy to the parked topic, into the partition of the same number."""
+        failure = Failure("handle", "parked", "an earlier record of its key waits for a retry")
+        ticket = self._ticket(progress, record, "retried", record.attempts, failure)
+        self._copy(ticket, self._parking, record.enclosed(self._workload, failure, record.attempts))
+        return ticket
+
+    @property
+    def last(self) -> Ticket:
+        """Return the ticket of what was sent last."""
+        return self._open[-1]
 
     def settle(self) -> tuple[list[Ticket], list[Ticket]]:
         """Wait until the brokers have answered for everything sent; return `(finished, stuck)` tickets.

@@ -67,7 +67,11 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
     folder = os.environ.get("LOCKGATE_JOURNAL")
     log = logger_for(workload.name, group=workload.name)
     # an id of this process's own: what fences its predecessors is the group's generation, which transactions show
-    own_id = names.transactional_id_prefix(workload.name) + secrets.token_hex(8) if workload.exactly_once else None
+    own_id = (
+        names.transactional_id_prefix(workload.name) + secrets.token_hex(8)
+        if workload.exactly_once or workload.parks
+        else None
+    )
 
     with Registry(settings) as registry:
         assembly = assemble(

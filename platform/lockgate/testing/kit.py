@@ -202,7 +202,8 @@ class Kit:
 
         assembly = assemble(
             self.contracts,
-            attrs.evolve(workload, exactly_once=False),  # the mock brokers forget a transaction's offsets
+            # the mock brokers forget a transaction's offsets
+            attrs.evolve(workload, exactly_once=False, order="partition" if workload.parks else workload.order),
             table,
             registry=self.registry,
             consumer=consumer,

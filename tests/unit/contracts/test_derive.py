@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockgate.contracts.derive import Acl, Derived, Topic, consumer_topics, derive
+from lockgate.contracts.derive import Acl, Derived, Topic, consumer_topics, derive, former_tiers
 from lockgate.contracts.load import load
 from lockgate.contracts.model import (
     Contracts,
@@ -24,7 +24,7 @@ from lockgate.contracts.model import (
     Workload,
 )
 from lockgate.errors import UsageError
-from tests.projects import write_project
+from tests.projects import PROJECT, changed, write_project
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Location("somewhere.yaml", 1)
@@ -216,6 +216,29 @@ def test_a_workload_subscribes_to_its_topic_and_its_tiers(contracts: Contracts) 
     assert consumer_topics(contracts, contracts.workload("gardener")) == ()
 
 
+def test_records_wait_in_a_topic_of_their_own_where_the_order_of_keys_is_kept_through_retries(tmp_path: Path) -> None:
+    files = changed("services/kitchen/service.yaml", "retry: [1s, 1m]", "retry: [1s]\n    order: key")
+    contracts = load(write_project(tmp_path, {**PROJECT, **files}))
+    workload = contracts.workload("kitchen-service.garden")
+    parked = "garden.retry.kitchen-service.garden.parked"
+    assert consumer_topics(contracts, workload) == ("garden", "garden.retry.kitchen-service.garden.1", parked)
+    derived = derive(contracts)
+    (topic,) = (topic for topic in derived.topics if topic.name == parked)
+    (tier,) = (topic for topic in derived.topics_of(workload.name) if topic.tier == 1)
+    assert topic == attrs.evolve(tier, name=parked, tier=None)
+    assert {(acl.principal, acl.operation) for acl in derived.acls if acl.name == parked} == {
+        (workload.name, "READ"),
+        (workload.name, "WRITE"),
+    }
+
+
+def test_the_parked_topic_stays_the_workloads_when_its_contract_keeps_no_order_any_more(contracts: Contracts) -> None:
+    workload = contracts.workload("kitchen-service.garden")
+    parked = "garden.retry.kitchen-service.garden.parked"
+    assert list(former_tiers(contracts, workload, {parked})) == [parked]
+    assert list(former_tiers(contracts, attrs.evolve(workload, order="key"), {parked})) == []
+
+
 def test_the_order_of_declarations_does_not_change_the_rights(contracts: Contracts) -> None:
     turned = attrs.evolve(
         contracts,
@@ -283,7 +306,9 @@ def worlds(draw: st.DrawFn) -> Contracts:
         publishes = draw(st.lists(st.sampled_from(every), max_size=3, unique=True))
         retry = [1_000] * draw(st.integers(0, 3)) if consumes else []
         exactly_once = bool(consumes) and draw(st.booleans())
-        workloads.append(Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE, exactly_once=exactly_once))
+        workload = Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE, exactly_once=exactly_once)
+        keyed = bool(consumes) and not exactly_once and draw(st.booleans())
+        workloads.append(attrs.evolve(workload, order="key") if keyed else workload)
     services = tuple(
         Service(workload.name, f"s{index}", Owner(draw(TEAMS), "@x"), (workload,), HERE)
         for index, workload in enumerate(workloads)
@@ -357,7 +382,7 @@ def test_no_right_is_missing_for_what_a_contract_says(contracts: Contracts) -> N
     acls = set(derive(contracts).acls)
     for workload in contracts.workloads.values():
         transactional = Acl(workload.name, "TRANSACTIONAL_ID", f"{workload.name}~", "WRITE", "PREFIXED")
-        assert (transactional in acls) == workload.exactly_once
+        assert (transactional in acls) == (workload.exactly_once or workload.parks)
         for name in consumer_topics(contracts, workload):
             assert Acl(workload.name, "TOPIC", name, "READ") in acls
         for event in workload.publishes:

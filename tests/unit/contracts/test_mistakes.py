@@ -331,10 +331,6 @@ FIELDS = {
         changed(COOKS, "retry: [1s, 1m]", 'exactly_once: "true"'),
         [f"{COOKS}:8: workloads.kitchen-service.garden.exactly_once: expected true or false, got 'true'"],
     ),
-    "not yet: order of keys through retries": (
-        changed(COOKS, "retry: [1s, 1m]", "retry: [1s]\n    order: key"),
-        [f"{COOKS}:9: workloads.kitchen-service.garden.order: key is not supported yet together with retry"],
-    ),
     "not yet: holding keys": (
         changed(COOKS, "retry: [1s, 1m]", "on_dead_letter: hold"),
         [

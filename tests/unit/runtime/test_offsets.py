@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lockgate.runtime.offsets import Offsets, Progress
+from lockgate.runtime.offsets import Finished, Offsets, Progress
 
 PLACES = (("orders", 0), ("orders", 1), ("orders.retry.work.1", 0))
 PLACE = PLACES[0]
@@ -236,3 +236,35 @@ def test_partitions_do_not_mix(reads: list[tuple[int, int]]) -> None:
     assert sorted(found) == sorted(("orders", *entry) for entry in furthest.items())
     chosen = {("orders", 0), ("orders", 2)}
     assert {progress.place for progress, _ in offsets.outstanding(chosen)} <= chosen
+
+
+@given(
+    gaps=st.lists(st.tuples(st.integers(1, 10**6), st.booleans()), min_size=1, max_size=300),
+    first=st.integers(0, 10**9),
+)
+def test_a_commits_note_tells_what_behind_it_is_finished(gaps: list[tuple[int, bool]], first: int) -> None:
+    progress = Progress(PLACE)
+    progress.exact = True
+    offset = first
+    held: set[int] = set()
+    done: set[int] = set()
+    for gap, unfinished in gaps:
+        offset += gap
+        (held if unfinished else done).add(offset)
+        if unfinished:
+            progress.hold(offset)
+        progress.read_to(offset + 1)
+    committed = progress.committable()
+    assert committed is not None
+    assert progress.outstanding() == committed
+    note = progress.note()
+    assert len(note) <= 4096
+    finished = Finished(committed, note)
+    assert all(offset in finished for offset in done)
+    assert not any(offset in finished for offset in held)
+    assert offset + 1 not in finished
+    progress.committed(committed)
+    assert progress.outstanding() is None
+    for last in sorted(held)[1:2]:
+        progress.finish(last)  # the offset stays, the note does not
+        assert progress.outstanding() == committed

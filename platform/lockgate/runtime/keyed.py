@@ -1,0 +1,364 @@
+"""The loop that keeps the order of keys through retries; docs/decisions/0022-order-by-key.md tells how, and why so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import attrs
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from lockgate.contracts import names
+from lockgate.errors import ClusterError
+from lockgate.records import Envelope
+from lockgate.runtime.channel import Ticket
+from lockgate.runtime.commits import COMMITTING, Commits
+from lockgate.runtime.concurrent import ConcurrentLoop
+from lockgate.runtime.intake import Intake
+from lockgate.runtime.keys import Action, Ident, Keys
+from lockgate.runtime.lanes import Job, Lanes, Share
+from lockgate.runtime.logs import logger_for
+from lockgate.runtime.offsets import Finished, Place
+from lockgate.runtime.patience import Patience
+from lockgate.runtime.publisher import Publisher
+from lockgate.runtime.record import Record
+from lockgate.runtime.refusals import Refusals
+from lockgate.runtime.transactions import Ending, Transactions
+
+__all__ = ["CutSettlement", "KeyedLoop"]
+
+_MOST_COPIES = 100_000
+"""Copies in retry topics, of the keys of one partition number, at which nothing more is taken from the domain topic."""
+_WINDOW = 300
+"""Records that are in hand of one retry partition at most: what a commit's note has room for."""
+_LOOK_AGAIN_MS = 200
+_ANSWER = 10.0
+_TRANSACTIONAL_ID = "use its transactional ids"
+
+
+class CutSettlement:
+    """Commit all that is finished in one request, with notes: what the brokers hold is the state of one moment."""
+
+    most = 1000
+
+    def __init__(self, workload: str, intake: Intake, patience: Patience, transactions: Transactions) -> None:
+        self.commits = Commits(workload, intake.consumer, intake.offsets, patience)
+        self.transactions = transactions
+        self._patience = patience
+        self._refusals = Refusals(workload, patience)
+        self._log = logger_for(workload, group=workload)
+
+    def prepare(self) -> bool:
+        """Take the transactional id; tell whether the brokers gave it."""
+        error = self.transactions.prepare()
+        if error is None:
+            self._patience.over(_TRANSACTIONAL_ID)
+            return True
+        self._log.warning("Waiting for the transaction coordinator", error=error.str())
+        self._refusals.trouble(error, _TRANSACTIONAL_ID)
+        return False
+
+    def settle(self) -> None:
+        """Have nothing open: the loop sees to its transactions."""
+
+    def commit(self) -> None:
+        """Commit in the background."""
+        self.commits.now_and_then()
+
+    def leave(self, places: Collection[Place]) -> None:
+        """Commit, and wait for it."""
+        self.commits.last(places)
+
+    def lose(self) -> None:
+        """Wait for a commit that is under way: it is refused, or was in time."""
+        self.commits.settle()
+
+    def close(self) -> None:
+        """Commit what is finished, for the last time."""
+        self.commits.close()
+
+
+@attrs.define(eq=False)
+class _Number:
+    """Hold what belongs to one partition number: its keys, and how far its retry partitions were looked through."""
+
+    keys: Keys[Job]
+    main: Place | None = None
+    open: set[Place] = attrs.field(factory=set)
+    """Retry partitions that were not read to their end yet."""
+    retries: set[Place] = attrs.field(factory=set)
+    starts: dict[Place, int] = attrs.field(factory=dict)
+    finished: dict[Place, Finished] | None = None
+    """What the committed notes say; None: nobody was asked yet."""
+    ready: bool = False
+
+
+class KeyedLoop(ConcurrentLoop):
+    """Handle several records at once, those of a key in order, whatever becomes of each of them.
+
+    Everything that is sent goes in transactions, together with all that is finished in the same partition number. What
+    a transaction did not carry is sent again; nothing is read again for it.
+    """
+
+    _settlement: CutSettlement
+
+    def __init__(self, *arguments: Any, publisher: Publisher, **parts: Any) -> None:
+        super().__init__(*arguments, **parts)
+        self._publisher = publisher
+        self._numbers: dict[int, _Number] = {}
+        self._topics: tuple[str, ...] = ()
+        self._tickets: list[Ticket] = []
+        self._jobs: dict[tuple[Place, int], Job] = {}  # whose lanes wait for a transaction
+        self._letters: dict[tuple[Place, int], tuple[bytes, Ident]] = {}  # what is, or may still be, dead-lettered
+        self._parked: set[Ticket] = set()
+        self._not_before = 0.0
+        self._parking = names.parked_topic(self._topic, self._workload.name)
+
+    def _make_lanes(self) -> Lanes:
+        return Lanes(stopping=True)
+
+    def run(self, topics: Sequence[str]) -> None:
+        """Consume until the stop."""
+        self._topics = tuple(topics)
+        super().run(topics)
+
+    def assigned(self, places: Sequence[Place]) -> None:
+        """Begin anew with partitions."""
+        super().assigned(places)
+        for place in places:
+            number = self._numbers.setdefault(place[1], _Number(Keys(_MOST_COPIES)))
+            if place[0] == self._topic:
+                number.main = place
+            else:
+                self._intake.offsets.of(place).exact = True
+                number.retries.add(place)
+                number.open.add(place)
+        for index in {place[1] for place in places}:
+            missing = len(self._topics) - 1 - len(self._numbers[index].retries)
+            if missing:
+                self._log.warning("A partition waits for its retry partitions", partition=index, missing=missing)
+
+    def lost(self, places: Sequence[Place]) -> None:
+        """Forget partitions, whatever their handlers still do."""
+        super().lost(places)
+        gone = set(places)
+        for key, job in list(self._jobs.items()):
+            if key[0] in gone:
+                del self._jobs[key]
+                self._lanes.resume(job)
+        self._letters = {key: known for key, known in self._letters.items() if key[0] not in gone}
+        self._tickets = [ticket for ticket in self._tickets if ticket.progress.place not in gone]
+        self._parked.intersection_update(self._tickets)
+        for index in {place[1] for place in places}:
+            self._numbers.pop(index, None)
+
+    # ---- what is read
+
+    def _report(self, message: Any) -> None:
+        place = (message.topic(), message.partition())
+        number = self._numbers.get(place[1]) if place[0] in self._topics else None
+        looking = number is not None and not number.ready and place in number.retries
+        if number is None or not looking or message.error().code() != KafkaError._PARTITION_EOF:
+            super()._report(message)
+        elif self._is_end(place, message.offset()):
+            number.open.discard(place)
+            self._look_through(number)
+
+    def _is_end(self, place: Place, offset: int) -> bool:
+        """Tell whether nothing is behind the end that was read to: not even an open transaction."""
+        _, high = self._intake.consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        return bool(high <= offset)
+
+    def _take(self, message: Any, share: Share, jobs: list[Job]) -> None:
+        place, offset, key = share.place, message.offset(), message.key()
+        number = self._numbers[place[1]]
+        intake = self._intake
+        if place == number.main:
+            if not number.ready:
+                self._look_through(number)
+            if not number.ready or number.keys.full:
+                intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
+                return
+            job = self._job(message, share)
+            if job is not None:
+                if key:
+                    job.ident = (offset, 0, 0)
+                    self._act(number.keys.take(key, offset, job), jobs)
+                else:
+                    jobs.append(job)
+            return
+        if not self._asked(number):
+            intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
+            return
+        done = number.finished is not None and place in number.finished and offset in number.finished[place]
+        envelope = Envelope.read(message.headers())
+        if not number.ready:
+            number.starts.setdefault(place, offset)
+            if not done and key and envelope is not None:
+                source = envelope.source.offset
+                number.keys.found(key, source, envelope.replay, tiered=place[0] != self._parking)
+            return
+        if done:
+            share.progress.read_to(offset + 1)
+            return
+        if share.jobs >= _WINDOW:
+            intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
+            return
+        if envelope is not None and envelope.due is not None and envelope.due > intake.now():
+            intake.hold_back(place, offset, envelope.due)
+            return
+        job = self._job(message, share)
+        if place in intake.blocked:
+            return  # the registry does not answer
+        if not key or envelope is None:
+            jobs += [job] if job is not None else []
+            return
+        ident = number.keys.admit(key, envelope.source.offset, envelope.replay)
+        if job is not None:
+            job.ident = ident
+            self._act(number.keys.arrive(key, ident, job), jobs)
+        elif share.progress.is_held(offset):
+            self._letters[place, offset] = key, ident
+        else:
+            self._act(number.keys.finish(key, ident), jobs)
+
+    def _asked(self, number: _Number) -> bool:
+        """Ask, once, what the committed notes of a number's retry partitions say; tell whether there is an answer."""
+        if number.finished is None:
+            try:
+                answers = self._intake.consumer.committed([TopicPartition(*place) for place in number.retries], _ANSWER)
+            except KafkaException as error:
+                self._log.warning("Waiting for the committed offsets", error=error.args[0].str())
+                return False
+            if any(answer.error is not None for answer in answers):
+                return False
+            number.finished = {
+                (answer.topic, answer.partition): Finished(answer.offset, answer.metadata or "")
+                for answer in answers
+                if answer.offset >= 0
+            }
+        return True
+
+    def _look_through(self, number: _Number) -> None:
+        """Go live with a number, if all of its retry partitions are held and were read to their ends."""
+        if number.ready or number.open or number.main is None or len(number.retries) < len(self._topics) - 1:
+            return
+        number.ready = True
+        for place, start in number.starts.items():
+            self._intake.hold_back(place, start, self._intake.now())
+
+    # ---- what is decided
+
+    def _act(self, actions: Iterable[Action[Job]], jobs: list[Job]) -> None:
+        for what, job in actions:
+            if what == "run":
+                job.lane = (job.share.place[1], job.message.key())
+                jobs.append(job)
+                continue
+            job.share.jobs -= 1
+            job.share.bytes -= job.size
+            if what == "park":
+                ticket = self._publisher.parked(job.share.progress, Record(job.message, job.envelope))
+                self._parked.add(ticket)
+            else:
+                job.share.progress.finish(job.message.offset())
+
+    def _act_now(self, actions: Iterable[Action[Job]]) -> None:
+        jobs: list[Job] = []
+        self._act(actions, jobs)
+        if jobs:
+            self._pool.add(jobs)
+
+    def _keys(self, place: Place) -> Keys[Job] | None:
+        number = self._numbers.get(place[1])
+        return None if number is None else number.keys
+
+    def _ended(self, job: Job) -> None:
+        if job.share.dead:
+            if job.stops:
+                self._lanes.resume(job)
+            return
+        place, offset, key = job.share.place, job.message.offset(), job.message.key()
+        super()._ended(job)
+        keys = self._keys(place)
+        if job.ident is None or keys is None:
+            return
+        if not job.stops:
+            self._act_now(keys.finish(key, job.ident))
+            return
+        taken = self._publisher.last
+        if taken.outcome != "retried":
+            self._jobs[place, offset] = job
+            return
+        self._letters[place, offset] = key, job.ident  # if it does not fit into its tier
+        behind = [
+            (other.ident, other, other.share.place[0] != self._topic)
+            for other in self._lanes.drain(job)
+            if other.ident is not None
+        ]
+        self._act_now(keys.retry(key, job.ident, behind))
+
+    # ---- what is sent
+
+    def _settle(self) -> None:
+        self._tickets += self._publisher.take()
+        self._outcomes.settle()  # notes, and what the producer has to say
+        self._tickets = [ticket for ticket in self._tickets if self._intake.offsets.current(ticket.progress)]
+        if self._tickets and self._intake.now() >= self._not_before:
+            self._transact(self._tickets)
+
+    def _transact(self, tickets: list[Ticket]) -> None:
+        """Send what is open together with all that is finished; keep it where that does not go through."""
+        self._settlement.commits.settle()  # one that arrived later would take back what this one says
+        numbers = {ticket.progress.place[1] for ticket in tickets}
+        for ticket in tickets:
+            ticket.progress.finish(ticket.record.offset)
+        entries = [
+            (progress, offset)
+            for progress in self._intake.offsets
+            if progress.place[1] in numbers and (offset := progress.committable()) is not None
+        ]
+        positions = [TopicPartition(*progress.place, offset, progress.note()) for progress, offset in entries]
+        ending, error = self._settlement.transactions.run(tickets, positions, self._intake.metadata)
+        if ending is Ending.COMMITTED:
+            for progress, offset in entries:
+                progress.committed(offset)
+            self._tickets = []
+            self._refusals.over(tickets)
+            self._patience.over(_TRANSACTIONAL_ID)
+            self._outcomes.finish(ticket for ticket in tickets if ticket not in self._parked)
+            for ticket in tickets:
+                self._follow(ticket)
+            self._parked.difference_update(tickets)
+            self._pool.wake()
+            return
+        if ending is Ending.UNKNOWN:
+            why = error.str() if error is not None else "no answer"
+            raise ClusterError(
+                f"{self._workload.name} cannot learn whether its last transaction was committed: {why}",
+                next_step="start it again: it goes on from what the brokers hold",
+            )
+        for ticket in tickets:
+            ticket.progress.hold(ticket.record.offset)
+        refused = [ticket for ticket in tickets if self._publisher.verdicts(ticket)]
+        for ticket in refused:
+            ticket.errors = self._publisher.verdicts(ticket)
+            self._publisher.replace(ticket)
+        if not refused:
+            denied = error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+            doing = COMMITTING if denied else _TRANSACTIONAL_ID
+            self._not_before = self._intake.now() + self._refusals.delay(tickets, error, doing)
+
+    def _follow(self, ticket: Ticket) -> None:
+        """Let a key go on behind a record whose outcome is on the brokers."""
+        record = ticket.record
+        where = (record.place, record.offset)
+        keys = self._keys(record.place)
+        job, letter = self._jobs.pop(where, None), self._letters.pop(where, None)
+        if keys is None:
+            return
+        if job is not None and job.ident is not None:
+            self._lanes.resume(job)
+            self._act_now(keys.finish(job.message.key(), job.ident))
+        elif letter is not None and ticket.outcome == "dead-lettered":
+            self._act_now(keys.finish(*letter))
