@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lockgate import Context
+from lockgate.contracts.model import OutageSpec
 from tests.labs import LETTERS, NOTHING, Lab, running_lab
 
 
@@ -89,6 +90,26 @@ def test_a_letter_that_was_not_taken_is_sent_again_while_other_partitions_go_on(
     lab.run()
     letters = lab.read(LETTERS)
     assert [letter.value() for letter in letters] == [b"", b""]  # the first one had arrived, whatever was said
+
+
+def test_an_outage_stops_the_intake_until_a_probe_succeeds(lab: Lab) -> None:
+    lab.declare(outage=OutageSpec(failing=100, of=10, probe_ms=200))
+    calls = []
+    begun = time.monotonic()
+
+    @lab.service.handler("work", event_type="items.Made")
+    def work(event: dict[str, Any]) -> None:
+        calls.append(event["id"])
+        if len(calls) <= 12:
+            raise ConnectionError("the database is away")
+
+    lab.put(*(f"a{number}" for number in range(60)))
+    lab.stop_when(lambda: lab.committed() == 60)
+    lab.run()
+    assert len(lab.read(LETTERS)) == 9, "what had failed until it was an outage, and none of the others"
+    assert calls[9:12] == ["a9", "a9", "a9"], "the tenth stays where it is, and is the probe"
+    assert calls[12:] == [f"a{number}" for number in range(9, 60)]
+    assert time.monotonic() - begun > 0.6
 
 
 def test_a_registry_that_is_away_holds_one_partition_back(lab: Lab) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from lockgate.contracts import names
 from lockgate.contracts.fields import UNREAD, At, Fields, Texts, duration_ms
-from lockgate.contracts.model import Compatibility, Order, Owner, Start
+from lockgate.contracts.model import Compatibility, Order, OutageSpec, Owner, Start
 from lockgate.contracts.report import Report
 from lockgate.contracts.retired import RetiredEntry, full_names, read_retired
 from lockgate.contracts.source import compose, read_text
@@ -29,6 +29,8 @@ MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
 MAX_TIERS = names.MAX_TIERS
 MAX_RETRY_MS = 30 * 24 * 3600 * 1000
 MAX_CONCURRENCY = 1000
+MAX_OUTAGE_RECORDS = 10_000
+MAX_PROBE_MS = 3600 * 1000
 _LEVELS: Final = get_args(Compatibility)
 _STARTS: Final = get_args(Start)
 _KINDS_OF_ORDER: Final = get_args(Order)
@@ -81,6 +83,7 @@ class WorkloadEntry:
     concurrency: int | None = None
     order: Order | None = None
     exactly_once: bool | None = None
+    outage: OutageSpec | None = None
 
 
 @attrs.frozen
@@ -244,7 +247,7 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         file,
         report,
         path=path,
-        known=("consumes", "publishes", "retry", "start", "concurrency", "order", "exactly_once"),
+        known=("consumes", "publishes", "retry", "start", "concurrency", "order", "exactly_once", "outage"),
         later=("on_dead_letter",),
     )
     consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
@@ -269,11 +272,16 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         if fields.has(field) and consumes == nothing:
             report.add(file, fields.line_of(field), f"{path}{field} has no effect on a workload that consumes nothing")
     order = _order(fields, path, file, report)
+    if fields.has("outage") and consumes == nothing:
+        report.add(file, fields.line_of("outage"), f"{path}outage has no effect on a workload that consumes nothing")
     exactly_once = fields.flag("exactly_once")
     if fields.has("exactly_once") and consumes == nothing:
         message = f"{path}exactly_once has no effect on a workload that consumes nothing"
         report.add(file, fields.line_of("exactly_once"), message)
     concurrency = fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY)
+    if fields.has("outage") and (order == "key" or (concurrency or 1) > 1):
+        message = f"{path}outage is not supported yet together with concurrency or order: key"
+        report.add(file, fields.line_of("outage"), message)
     if exactly_once and (order == "key" or (concurrency or 1) > 1):
         message = f"{path}exactly_once goes with concurrency 1 and order: partition"
         report.add(file, fields.line_of("exactly_once"), message, "a batch is one transaction")
@@ -287,7 +295,29 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         concurrency,
         order,
         exactly_once,
+        _outage(fields, path, file, report),
     )
+
+
+def _outage(fields: Fields, path: str, file: str, report: Report) -> OutageSpec | None:
+    node = fields.mapping("outage")
+    default = OutageSpec()
+    if node is None:
+        return default
+    outage = Fields(node, file, report, path=f"{path}outage.", known=("failing", "of", "probe"))
+    failing = outage.integer("failing", default=default.failing, maximum=100)
+    of = outage.integer("of", default=default.of, maximum=MAX_OUTAGE_RECORDS)
+    probe = outage.parsed("probe", _probe_wait, f"{_DURATION_WORDS}, of at most 1h")
+    return OutageSpec(
+        default.failing if failing is None else failing,
+        default.of if of is None else of,
+        default.probe_ms if probe is None else probe.value,
+    )
+
+
+def _probe_wait(text: str) -> int | None:
+    wait = duration_ms(text)
+    return None if wait is None or wait > MAX_PROBE_MS else wait
 
 
 def _start(text: str) -> Start | None:

@@ -260,6 +260,7 @@ def _service(service: ServiceFile) -> Service:
                 concurrency=_present(workload.concurrency),
                 order=_present(workload.order),
                 exactly_once=bool(workload.exactly_once),
+                outage=_present(workload.outage),
             )
             for workload in service.workloads
         ),

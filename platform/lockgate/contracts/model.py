@@ -20,6 +20,7 @@ __all__ = [
     "Exemption",
     "Location",
     "Order",
+    "OutageSpec",
     "Owner",
     "Retired",
     "Service",
@@ -145,6 +146,18 @@ class Domain:
 
 
 @attrs.frozen
+class OutageSpec:
+    """Say when failures are taken for an outage, in which no record is taken but probes."""
+
+    failing: int = 90
+    """Per cent of the last records."""
+    of: int = 50
+    """How many of the last records are looked at."""
+    probe_ms: int = 1000
+    """How long to wait for the first probe; the wait doubles up to twelve times as long."""
+
+
+@attrs.frozen
 class Workload:
     """Describe one identity of a service: one SCRAM user, one principal, one consumer group."""
 
@@ -166,6 +179,7 @@ class Workload:
     """Which records are handled one after the other: those of a partition, those of a key, or none."""
     exactly_once: bool = False
     """Whether results, retry records, dead letters and offsets of a batch are committed in one transaction."""
+    outage: OutageSpec = OutageSpec()
 
     @property
     def parks(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lockgate.contracts import fields, files, names
-from lockgate.contracts.model import Compatibility, Discard, Order, Start
+from lockgate.contracts.model import Compatibility, Discard, Order, OutageSpec, Start
 from lockgate.governance.lint.rules import RULES
 
 __all__ = ["SCHEMAS", "domain_schema", "outdated", "service_schema", "write"]
@@ -161,12 +161,24 @@ def service_schema() -> Schema:
                 "Whether a batch's results, retries, dead letters and offsets are one transaction.",
                 {"type": "boolean", "default": False},
             ),
+            "outage": _said(
+                "When failures are taken for an outage, in which no record is taken but probes.",
+                _object(
+                    {
+                        "failing": _said("Per cent of the last records.", _whole(100, OutageSpec().failing)),
+                        "of": _said("How many are looked at.", _whole(files.MAX_OUTAGE_RECORDS, OutageSpec().of)),
+                        "probe": _said("How long to wait for the first probe.", _duration(files.MAX_PROBE_MS)),
+                    }
+                ),
+            ),
         },
         anyOf=[
             {"required": [name], "properties": {name: {"type": "array", "minItems": 1}}}
             for name in ("consumes", "publishes")
         ],
-        dependencies={name: ["consumes"] for name in ("retry", "start", "concurrency", "order", "exactly_once")},
+        dependencies={
+            name: ["consumes"] for name in ("retry", "start", "concurrency", "order", "exactly_once", "outage")
+        },
     )
     workloads = {
         "type": "object",

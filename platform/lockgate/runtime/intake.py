@@ -119,6 +119,9 @@ class Intake:
             if self.control.paused:
                 self._stand(idle)
                 return []
+        if at_most == 0:
+            self._stand(idle)
+            return []
         if self._paused:
             self._go_on()
         now = self.now()

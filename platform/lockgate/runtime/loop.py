@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lockgate.contracts.model import Domain, Workload
-from lockgate.errors import RegistryError
+from lockgate.errors import RegistryError, Reject
 from lockgate.records import Envelope
 from lockgate.runtime.decoding import Decoding, key_mismatch, no_envelope, skip, tombstone_of
 from lockgate.runtime.dispatch import Table
@@ -16,6 +16,7 @@ from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.offsets import Place
+from lockgate.runtime.outage import Outage, State
 from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.patience import Patience
@@ -60,6 +61,7 @@ class Loop:
         self._encoder = encoder
         self._patience = patience
         self._stop = stop
+        self._outage = Outage(workload.outage, changed=self._outage_is)
         self._runner = asyncio.Runner()
         self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
         self._pace = Pace(most=settlement.most)
@@ -74,7 +76,7 @@ class Loop:
         try:
             intake.subscribe(topics, self._settlement)
             while not self._stop.requested:
-                batch = intake.take(self._pace.size)
+                batch = intake.take(min(self._pace.size, self._outage.limit()))
                 if batch:
                     started = time.monotonic()
                     intake.keepalive.busy()
@@ -106,7 +108,7 @@ class Loop:
         place: Place = ("", -1)
         progress = offsets.of(place)
         topic: Any = None
-        partition, done, handled, skipped, index = -1, -1, 0, 0, 0
+        partition, done, handled, skipped, index, ran, outage = -1, -1, 0, 0, 0, 0, self._outage
         event: Any = None
         try:
             for index, message in enumerate(batch):
@@ -171,9 +173,17 @@ class Loop:
                     result = function(event, Record(message, envelope).context(name)) if contextual else function(event)
                     events = None if result is None else collect(result, self._runner)
                 except Exception as error:
+                    outage.succeeded(ran)
+                    ran = 0
+                    if isinstance(error, Reject):
+                        outage.succeeded(1)
+                    elif outage.failed((place, offset)):
+                        intake.put_back(batch[index:])
+                        return index
                     outcomes.failed(progress, message, envelope, error, "handle")
                     done = offset + 1
                     continue
+                ran += 1
                 if events:
                     try:
                         encoded = [self._encoder.encode(one) for one in events]  # all, before the first is sent
@@ -190,6 +200,17 @@ class Loop:
             # also where a handler ends the process: what was finished before counts, the record in hand does not
             if done >= 0:
                 progress.read_to(done)
+            outage.succeeded(ran)
             outcomes.counts["handled"] += handled
             outcomes.counts["skipped"] += skipped
         return index + 1
+
+    def _outage_is(self, state: State) -> None:
+        """Say what the breaker has come to."""
+        outage = self._outage
+        if state == "open":
+            self._log.warning("Most records fail: none is taken until a probe succeeds", wait=outage.wait)
+        else:
+            self._log.info(
+                "A record is a probe" if state == "half-open" else "The outage is over", probes=outage.probes
+            )

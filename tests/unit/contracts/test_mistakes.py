@@ -323,6 +323,17 @@ FIELDS = {
         changed(GARDENERS, "garden.Watered]}", "garden.Watered], exactly_once: true}"),
         [f"{GARDENERS}:5: workloads.gardener.exactly_once has no effect on a workload that consumes nothing"],
     ),
+    "an outage that is none": (
+        changed(COOKS, "retry: [1s, 1m]", "outage: {failing: 101, of: 0, probe: 2h, after: 3}"),
+        [
+            f"{COOKS}:8: unknown field workloads.kitchen-service.garden.outage.after "
+            "(known fields: failing, of, probe)",
+            f"{COOKS}:8: workloads.kitchen-service.garden.outage.failing: expected 1 to 100, got 101",
+            f"{COOKS}:8: workloads.kitchen-service.garden.outage.of: expected 1 to 10,000, got 0",
+            f"{COOKS}:8: workloads.kitchen-service.garden.outage.probe: expected a duration such as 500ms, 10s, 1m, 12h "
+            "or 7d, of at most 1h, got '2h'",
+        ],
+    ),
     "a truth value in YAML's own words": (
         changed(COOKS, "retry: [1s, 1m]", "exactly_once: yes"),
         [f"{COOKS}:8: workloads.kitchen-service.garden.exactly_once: expected true or false, got a truth value (yes)"],
