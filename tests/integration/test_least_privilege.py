@@ -75,6 +75,8 @@ def write_world(root: Path, name: str) -> None:
     workloads = [f"{name}-source: {{publishes: [{name}a.Event]}}"]
     for reader in readers:
         publishes = "" if "-read-" in reader else f", publishes: [{name}b.Event]"
+        if "-once-" in reader:
+            publishes += ", exactly_once: true"
         workloads.append(f"{reader}: {{consumes: [{name}a.Event]{publishes}}}")
         workloads.append(f"{reader}-tiers: {{consumes: [{name}a.Event]{publishes}, retry: [1s, 2s]}}")
     every = [f"{reader}{tiers}" for reader in readers for tiers in ("", "-tiers")]
@@ -126,12 +128,10 @@ def shapes_of(contracts: Contracts) -> list[Shape]:
             writes += topics[1:] if workload.retry_ms else ()
             writes.append(names.dead_letter_topic(source.topic.name, workload.name))
         control = "" if source is None else names.control_topic(source.topic.name, workload.name)
-        transactional = "-once-" in workload.name
-        if transactional:
-            prefix = names.transactional_id_prefix(workload.name)
-            mine.append(Acl(workload.name, "TRANSACTIONAL_ID", prefix, "WRITE", "PREFIXED"))
         protocol = "consumer" if "-consumer" in workload.name else "classic"
-        shapes.append(Shape(workload.name, protocol, topics, control, tuple(writes), transactional, tuple(mine)))
+        shapes.append(
+            Shape(workload.name, protocol, topics, control, tuple(writes), workload.exactly_once, tuple(mine))
+        )
     return shapes
 
 
@@ -289,8 +289,6 @@ def test_every_right_of_every_shape_of_workload_is_needed(stack: SharedStack, wo
         settings = stack.settings(shape.name, world.root)
         to_read = [acl for acl in shape.rights if acl.operation == "READ"]
         to_write = [acl for acl in shape.rights if acl.operation == "WRITE"]
-        if shape.transactional:
-            rights.grant(next(acl for acl in to_write if acl.resource == "TRANSACTIONAL_ID"))
         with member(shape, settings) as consumer:
             assert read(shape, consumer) is None
             rights.prove(to_write, lambda: write(shape, settings, consumer), refusal)
