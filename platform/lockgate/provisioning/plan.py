@@ -13,10 +13,9 @@ from lockgate.avro import compatibility
 from lockgate.connection import Settings
 from lockgate.contracts.derive import Subject, Topic
 from lockgate.contracts.model import Contracts
-from lockgate.contracts.names import APPLIED_TOPIC
 from lockgate.errors import PlanRefused
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic, read_actual
-from lockgate.provisioning.applied import Applied, digest, recorded
+from lockgate.provisioning.applied import digest, recorded
 from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.changes import (
     AddPartitions,
@@ -27,7 +26,6 @@ from lockgate.provisioning.changes import (
     CreateTopic,
     CreateUser,
     RegisterSchema,
-    RevokeAcl,
     SetLevel,
     SetPassword,
     WriteCredentials,
@@ -36,6 +34,7 @@ from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import REGISTRY_READER, CredentialsFolder
 from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.drift import with_causes
+from lockgate.provisioning.foreign import foreign_rights, reported, unmanaged
 from lockgate.provisioning.groups import group_starts, growth_refusals
 from lockgate.provisioning.rehearsal import rehearse
 from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
@@ -138,11 +137,11 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         *_acls(desired, actual),
         *_subjects(desired, actual),
         *_groups(desired, actual),
-        *_foreign(desired, actual),
-        *_unmanaged(desired, actual),
+        *foreign_rights(desired, actual),
+        *unmanaged(desired, actual),
         *retirements(desired, actual),
     ]
-    found = [*_changed(found), *_reported(found)]
+    found = [*_changed(found), *reported(found)]
     return Plan(
         changes=tuple(with_causes((entry for entry in found if isinstance(entry, Change)), actual.applied)),
         refusals=tuple(sorted(entry for entry in found if isinstance(entry, Refusal))),
@@ -268,39 +267,6 @@ def _groups(desired: Desired, actual: Actual) -> Iterator[Change | Refusal]:
     yield from growth_refusals(desired.groups.values(), desired.topics, partitions, actual.groups)
 
 
-def _foreign(desired: Desired, actual: Actual) -> Iterator[Change | Beyond | Unmanaged]:
-    """Sort bindings that no contract asks for into those that concern the contracts and those that do not."""
-    wanted = {Binding.of(acl) for acl in desired.acls}
-    resources = {(acl.resource, acl.name) for acl in desired.acls}
-    for binding in actual.acls - wanted:
-        principal = binding.principal.removeprefix("User:")
-        if binding.permission == "DENY":
-            if any(binding.takes_away(granted) for granted in wanted):
-                yield Beyond("DENY", str(binding), "it takes away what a contract grants")
-                continue
-        elif principal in desired.users:
-            if binding in actual.applied.granted and _is_ours(binding, desired, actual.applied):
-                # Lockgate granted it, and the contracts of both sides have taken it back since
-                yield RevokeAcl(binding, str(desired.users[principal].location))
-                continue
-            yield Beyond("ALLOW", str(binding), f"no contract grants {principal} this")
-            continue
-        elif binding.covers_any(resources):
-            yield Beyond("ALLOW", str(binding), "it opens something of the contracts to a principal in none of them")
-            continue
-        yield Unmanaged("acl", str(binding))
-
-
-def _is_ours(binding: Binding, desired: Desired, applied: Applied) -> bool:
-    """Return whether a right that Lockgate granted was granted by these contracts, and not by others on the cluster."""
-    if binding.resource != "TOPIC" or binding.name in desired.topics:
-        return True
-    topic = applied.of("topic", binding.name)
-    # a topic that they no longer ask for, but whose domain and workload are still theirs
-    domains = {there.domain for there in desired.topics.values()}
-    return topic is not None and topic["domain"] in domains and topic["workload"] in desired.users
-
-
 def _changed(found: Iterable[Any]) -> Iterator[Change | Refusal]:
     """Yield changes and refusals; a right that goes with something retired is not taken away twice."""
     deleted: set[tuple[str, str]] = set()
@@ -313,29 +279,3 @@ def _changed(found: Iterable[Any]) -> Iterator[Change | Refusal]:
                 yield entry
             if entry.action == "delete":
                 deleted.add(key)
-
-
-def _reported(found: Iterable[Any]) -> Iterator[Beyond | Unmanaged]:
-    """Yield what is only reported, without what is going to be deleted."""
-    found = list(found)
-    going = {(c.kind, c.name) for c in found if isinstance(c, Change) and c.action == "delete"}
-    for entry in found:
-        if isinstance(entry, Beyond | Unmanaged):
-            kind = entry.kind if isinstance(entry, Unmanaged) else "acl"
-            if (kind, entry.name) not in going:
-                yield entry
-
-
-def _unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:
-    for name, topic in actual.topics.items():
-        if name == APPLIED_TOPIC:
-            continue
-        if name not in desired.topics:
-            yield Unmanaged("topic", name, f"{topic.partitions} partitions")
-        elif topic.config is not None:
-            for key in sorted(topic.config.overrides - set(desired.topics[name].config)):
-                yield Unmanaged("topic", name, f"{key} is set to {topic.config.effective.get(key)}")
-    for user in actual.users - set(desired.users) - {desired.administrator or ""}:
-        yield Unmanaged("user", user)
-    for subject in actual.other_subjects:
-        yield Unmanaged("subject", subject)
