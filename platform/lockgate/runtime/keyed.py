@@ -161,6 +161,8 @@ class KeyedLoop(ConcurrentLoop):
         if number is None or not looking or message.error().code() != KafkaError._PARTITION_EOF:
             super()._report(message)
         elif self._is_end(place, message.offset()):
+            if place not in number.starts:  # nothing but transaction markers is behind the committed offset
+                self._intake.offsets.of(place).read_to(message.offset())
             number.open.discard(place)
             self._look_through(number)
 

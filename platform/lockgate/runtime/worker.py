@@ -21,6 +21,7 @@ from lockgate.errors import (
     ClusterUnavailable,
     LockgateError,
     RegistryUnavailable,
+    SettingsError,
     UsageError,
 )
 from lockgate.registry import Registry
@@ -62,6 +63,12 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
         )
     table = dispatch_table(contracts, workload, service or load_service(contracts, declared))
     settings = identity(workload.name, contracts.root)
+    if workload.parks and settings.kafka.get("group.protocol") == "consumer":
+        raise SettingsError(
+            f"{workload.name} keeps the order of keys through retries: it takes over all partitions of a number at "
+            "once, and the group protocol `consumer` hands them over one by one",
+            next_step="unset LOCKGATE_KAFKA_GROUP_PROTOCOL for it",
+        )
     patience = Patience(_RIGHTS_PATIENCE)
     login = Login(workload.name, contracts.root, settings, patience)
     folder = os.environ.get("LOCKGATE_JOURNAL")
