@@ -147,8 +147,11 @@ class _Machine(RuleBasedStateMachine):
             assert firsts == sorted(firsts)
 
     @invariant()
-    def memory_is_bounded(self) -> None:
-        assert self.keys._copies <= MOST + len(self.lanes.get(b"a", ())) + len(self.lanes.get(b"b", ())) + MOST
+    def nothing_is_kept_but_of_keys_that_have_copies(self) -> None:
+        states = self.keys._keys.values()
+        assert all(state.copies for state in states)
+        assert sum(len(state.copies) for state in states) == self.keys._copies
+        assert self.keys.full == (self.keys._copies >= MOST)
 
     def teardown(self) -> None:
         """Let everything come to its end: nothing is lost, every key gets free."""
