@@ -23,6 +23,16 @@ SIZE = 100_000
 @pytest.fixture(scope="module")
 def shared(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> World:
     world = make_world(stack, tmp_path_factory.mktemp("producer"))
+    service, domain = (
+        world.root / name for name in ("services/source/service.yaml", f"schemas/{world.source_topic}/domain.yaml")
+    )
+    service.write_text(
+        service.read_text() + f"  {world.name}-atomic: {{publishes: [{world.source_topic}.Made], exactly_once: true}}\n"
+    )
+    domain.write_text(
+        domain.read_text().replace(f"writers: [{world.writer}]", f"writers: [{world.writer}, {world.name}-atomic]")
+    )
+    stack.apply(world.root)
     topic = ConfigResource(ResourceType.TOPIC, world.source_topic)
     entry = ConfigEntry("max.message.bytes", str(LIMIT), incremental_operation=AlterConfigOpType.SET)
     topic.add_incremental_config(entry)
@@ -246,6 +256,32 @@ def test_what_has_no_answer_is_given_up_when_the_producer_is_closed(
     with pytest.raises(DeliveryError):
         future.result(0)
     assert written(world, "given-up") == []
+
+
+def test_a_transaction_is_seen_as_a_whole_or_not_at_all(world: World) -> None:
+    """With the rights that follow from the contract, and none besides."""
+
+    def failing(producer: Producer) -> None:
+        with producer.transaction():
+            producer.send(made(world, "never"))
+            producer.flush()  # it is on the brokers, and nobody may see it
+            raise LookupError("the program's")
+
+    def refused(producer: Producer) -> None:
+        with producer.transaction():
+            producer.send(made(world, "never"))
+            producer.send(too_large(world, "never"))
+
+    with Producer(f"{world.name}-atomic", root=world.root) as producer:
+        with pytest.raises(LookupError):
+            failing(producer)
+        with pytest.raises(DeliveryError, match="too large"):
+            refused(producer)
+        with producer.transaction():
+            producer.send(made(world, "whole", size=1))
+            assert producer.submit(made(world, "whole", size=2)).result(30).place is not None
+    assert written(world, "never") == []
+    assert len(written(world, "whole")) == 2
 
 
 def test_a_workload_that_publishes_nothing_and_one_that_is_unknown_are_refused(world: World) -> None:

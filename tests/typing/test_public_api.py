@@ -91,6 +91,8 @@ RIGHT = """
     async def produce_and_wait(order: orders.OrderPlaced) -> int:
         with Producer("storefront") as producer:
             future: Future[Delivery] = producer.submit(order)
+            with producer.transaction():
+                producer.send(order)
             delivery: Delivery = await producer.asend(order, event_id="id")
             producer.close(timeout=5)
         place = future.result().place or delivery.place

@@ -293,3 +293,6 @@ def _acls(contracts: Contracts) -> Iterator[Acl]:
         for workload in service.workloads:
             for event_type in workload.publishes:
                 yield Acl(workload.name, "TOPIC", contracts.domain_of(event_type).topic.name, "WRITE")
+            if workload.exactly_once:
+                prefix = names.transactional_id_prefix(workload.name)
+                yield Acl(workload.name, "TRANSACTIONAL_ID", prefix, "WRITE", "PREFIXED")

@@ -275,9 +275,6 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
     if fields.has("outage") and consumes == nothing:
         report.add(file, fields.line_of("outage"), f"{path}outage has no effect on a workload that consumes nothing")
     exactly_once = fields.flag("exactly_once")
-    if fields.has("exactly_once") and consumes == nothing:
-        message = f"{path}exactly_once has no effect on a workload that consumes nothing"
-        report.add(file, fields.line_of("exactly_once"), message)
     concurrency = fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY)
     if fields.has("outage") and (order == "key" or (concurrency or 1) > 1):
         message = f"{path}outage is not supported yet together with concurrency or order: key"

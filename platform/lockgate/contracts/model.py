@@ -178,7 +178,10 @@ class Workload:
     order: Order = "partition"
     """Which records are handled one after the other: those of a partition, those of a key, or none."""
     exactly_once: bool = False
-    """Whether results, retry records, dead letters and offsets of a batch are committed in one transaction."""
+    """Whether results, retry records, dead letters and offsets of a batch are committed in one transaction.
+
+    A program that only publishes writes in transactions that it begins itself.
+    """
     outage: OutageSpec = OutageSpec()
 
     @property

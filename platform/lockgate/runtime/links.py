@@ -22,8 +22,8 @@ class Links(Protocol):
 
     registry: SubjectSource
 
-    def connect(self, on_error: OnError) -> KafkaProducer:
-        """Return an idempotent client."""
+    def connect(self, on_error: OnError, transactional_id: str | None) -> KafkaProducer:
+        """Return an idempotent client, a transactional one where it gets an id."""
 
     def close(self) -> None:
         """Let go of the registry."""
@@ -39,14 +39,14 @@ class SettingsLinks:
         self._registry = Registry(settings)
         self.registry: SubjectSource = self._registry
 
-    def connect(self, on_error: OnError) -> KafkaProducer:
-        """Return an idempotent client, which takes up a password that is rotated."""
+    def connect(self, on_error: OnError, transactional_id: str | None) -> KafkaProducer:
+        """Return an idempotent client, a transactional one where it gets an id; it takes up a rotated password."""
 
         def report(error: KafkaError) -> None:
             self._login.on_error(error)
             on_error(error)
 
-        return self._login.watch(connect_producer(self._settings, self._workload, report))
+        return self._login.watch(connect_producer(self._settings, self._workload, report, transactional_id))
 
     def close(self) -> None:
         """Close the connections to the registry."""

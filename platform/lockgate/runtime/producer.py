@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple, Self
 from confluent_kafka import KafkaError, KafkaException
 
 from lockgate import records
+from lockgate.contracts import names
 from lockgate.contracts.derive import message_limit
 from lockgate.contracts.load import load
 from lockgate.errors import DeliveryError, EventError, UsageError
@@ -25,6 +28,7 @@ from lockgate.runtime.encoding import EventEncoder, event_headers
 from lockgate.runtime.links import Links, SettingsLinks
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.project import find_root, identity
+from lockgate.runtime.scope import Scope
 
 __all__ = ["Delivery", "Links", "Producer"]
 
@@ -69,10 +73,13 @@ class Producer:
         self._domains = {contracts.domain_of(name).name: contracts.domain_of(name) for name in declared.publishes}
         self._limits = {domain.topic.name: message_limit(domain) for domain in self._domains.values()}
         self._links = links or SettingsLinks(workload, identity(workload, contracts.root), contracts.root)
+        # an id of this producer's own: what a predecessor left open ends by its timeout
+        prefix = names.transactional_id_prefix(workload)
+        self._own_id = prefix + secrets.token_hex(8) if declared.exactly_once else None
         try:
             self._encoder = EventEncoder(contracts, declared, self._links.registry)
             self._encoder.look_up()
-            self._client = self._links.connect(self._on_error)
+            self._client = self._links.connect(self._on_error, self._own_id)
         except BaseException:
             self._links.close()
             raise
@@ -82,6 +89,8 @@ class Producer:
         self._poller: threading.Thread | None = None
         self._closed = threading.Event()
         self._unheard = 0
+        self._scope = Scope(workload, self._client) if self._own_id is not None else None
+        self._declared_at = str(declared.location)
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +163,41 @@ class Producer:
         self._fitting(record, domain)
         self._produce(record, on_delivery)
         return ident
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write all events that are sent in the block, or none: for a workload with `exactly_once: true`.
+
+        Readers see them once the block has ended. Where it raises, or where the brokers do not take one of the events,
+        the transaction is aborted; DeliveryError says what was not taken. One transaction at a time, from any thread. A
+        future, a callback or `asend` tells that an event arrived, not yet that it counts.
+        """
+        scope = self._scope
+        if scope is None:
+            raise UsageError(
+                f"{self._workload} writes without transactions", next_step=f"exactly_once: true in {self._declared_at}"
+            )
+        scope.begin()
+        try:
+            yield
+            self._drained(None)
+            self._raise_failures()
+            if scope.refused is not None:
+                raise scope.refused
+        except BaseException as error:
+            try:
+                scope.abort()
+            except DeliveryError as failure:
+                error.add_note(failure.message)  # the brokers abort it when its time is over
+            self._drained(_PURGED)
+            with self._lock:
+                self._failures, self._failed = [], 0
+            if scope.refused is not None:
+                # a client that has failed in a transaction was seen to purge events of the next one as well
+                self._client = self._links.connect(self._on_error, self._own_id)
+                scope.renew(self._client)
+            raise
+        scope.commit()
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait for the brokers' answers to everything sent; raise DeliveryError for what they did not take.
@@ -234,6 +278,8 @@ class Producer:
         """Hand a record to the client; return whether its queue had room."""
         if self._closed.is_set():
             raise UsageError(f"the producer of {self._workload} is closed")
+        if self._scope is not None and not self._scope.open:
+            raise UsageError(f"{self._workload} writes in transactions", next_step="with producer.transaction(): …")
         event_type, event_id, topic, key, value, headers = record
         # a delivery report carries no headers: what it is about has to be kept here
         if on_delivery is None:
@@ -274,6 +320,7 @@ class Producer:
             place = Coordinates(message.topic(), message.partition(), message.offset())
         else:
             failure = self._failure(event_type, ident, message.topic(), error)
+            self._spoil(failure)
         on_delivery(Delivery(event_type, ident, place, failure))
 
     def _answered(self, event_type: str, ident: str, error: KafkaError | None, message: Any) -> None:
@@ -281,10 +328,15 @@ class Producer:
         if error is None:
             return
         failure = self._failure(event_type, ident, message.topic(), error)
+        self._spoil(failure)
         with self._lock:
             self._failed += 1
             if len(self._failures) < _SHOWN:
                 self._failures.append(failure)
+
+    def _spoil(self, failure: DeliveryError) -> None:
+        if self._scope is not None and self._scope.refused is None:
+            self._scope.refused = failure
 
     def _failure(self, event_type: str, ident: str, topic: str, error: KafkaError) -> DeliveryError:
         trouble = trouble_of(error, self._workload, f"write {topic}")

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.runtime.channel import Channel, Ticket, is_fatal
 
-__all__ = ["Ending", "Transactions"]
+__all__ = ["Ending", "Transactions", "insist"]
 
 _SLICE = 0.5
 """Seconds that one call may block: signals are seen in between."""
@@ -97,17 +97,24 @@ class Transactions:
         return (Ending.UNKNOWN if committing else Ending.ABORTED), error
 
     def _insist(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Repeat a call while its error is retriable; a call that timed out goes on where it was."""
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                call(*arguments, _SLICE)
-            except KafkaException as raised:
-                error: KafkaError = raised.args[0]
-                retriable = error.retriable() and not error.txn_requires_abort() and not is_fatal(error)
-                if not retriable or time.monotonic() > deadline:
-                    raise
-                if error.code() != KafkaError._TIMED_OUT:
-                    time.sleep(_PAUSE)
-            else:
-                return
+        insist(call, *arguments, timeout=self._timeout)
+
+
+def insist(call: Callable[..., None], *arguments: Any, timeout: float) -> None:
+    """Repeat a call of a transactional client while its error is retriable, for some seconds.
+
+    A call that timed out goes on where it was.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            call(*arguments, _SLICE)
+        except KafkaException as raised:
+            error: KafkaError = raised.args[0]
+            retriable = error.retriable() and not error.txn_requires_abort() and not is_fatal(error)
+            if not retriable or time.monotonic() > deadline:
+                raise
+            if error.code() != KafkaError._TIMED_OUT:
+                time.sleep(_PAUSE)
+        else:
+            return

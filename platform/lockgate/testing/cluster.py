@@ -88,6 +88,10 @@ class Cluster:
         """Return the producer of everybody: each idempotent one takes half a second until it may send at all."""
         return connect_producer(self._settings, _NOBODY, _ignore)
 
+    def transactional(self, transactional_id: str) -> Producer:
+        """Return a producer of one's own, for transactions."""
+        return connect_producer(self._settings, _NOBODY, _ignore, transactional_id)
+
     def committed(self, group: str, places: Collection[Place]) -> dict[Place, int]:
         """Return what a group has committed; partitions without a commit are left out."""
         found = self.consumer(group).committed([TopicPartition(*place) for place in places], _PATIENCE)

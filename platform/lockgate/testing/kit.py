@@ -254,9 +254,11 @@ class _Links:
         self._kit = kit
         self.registry: SubjectSource = kit.registry
 
-    def connect(self, on_error: OnError) -> Any:  # noqa: ARG002  # the brokers are in this process
+    def connect(self, on_error: OnError, transactional_id: str | None) -> Any:  # noqa: ARG002  # within this process
         kit = self._kit
         kit._cluster.make(domain.topic.name for domain in kit.contracts.domains)
+        if transactional_id is not None:
+            return Writer(kit._cluster.transactional(transactional_id), kit._ends, kit._clock)
         return Writer(kit._cluster.producer, kit._ends, kit._clock)
 
     def close(self) -> None:

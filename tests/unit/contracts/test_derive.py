@@ -305,7 +305,7 @@ def worlds(draw: st.DrawFn) -> Contracts:
         consumes = events[source][: draw(st.integers(1, 2))] if source else ()
         publishes = draw(st.lists(st.sampled_from(every), max_size=3, unique=True))
         retry = [1_000] * draw(st.integers(0, 3)) if consumes else []
-        exactly_once = bool(consumes) and draw(st.booleans())
+        exactly_once = draw(st.booleans())
         workload = Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE, exactly_once=exactly_once)
         keyed = bool(consumes) and not exactly_once and draw(st.booleans())
         workloads.append(attrs.evolve(workload, order="key") if keyed else workload)

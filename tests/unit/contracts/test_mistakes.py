@@ -319,10 +319,6 @@ FIELDS = {
         changed(COOKS, "retry: [1s, 1m]", "start: beginning"),
         [f"{COOKS}:8: workloads.kitchen-service.garden.start: expected earliest or latest, got 'beginning'"],
     ),
-    "exactly once, of nothing": (
-        changed(GARDENERS, "garden.Watered]}", "garden.Watered], exactly_once: true}"),
-        [f"{GARDENERS}:5: workloads.gardener.exactly_once has no effect on a workload that consumes nothing"],
-    ),
     "an outage that is none": (
         changed(COOKS, "retry: [1s, 1m]", "outage: {failing: 101, of: 0, probe: 2h, after: 3}"),
         [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from lockgate import Delivery, DeliveryError, EventError, Producer, Service, UsageError
 from lockgate.contracts.derive import derive, message_limit
@@ -18,7 +18,7 @@ from lockgate.records import record_size
 from lockgate.runtime.clients import OnError
 from lockgate.runtime.encoding import SubjectSource
 from lockgate.testing import Kit, MemoryRegistry
-from tests.projects import write_project
+from tests.projects import PROJECT, Files, changed, write_project
 
 PEA = ("garden.Planted", {"bed": "b-1", "plant": "PEA", "price": {"cents": 5}})
 
@@ -50,6 +50,9 @@ class Client:
         self.waiting: list[tuple[str, Callable[..., None]]] = []
         self.taken: list[tuple[bytes | None, bytes | None]] = []
         self.pollers: set[str] = set()
+        self.transactional_id: str | None = None
+        self.steps: list[str] = []
+        self.verdicts: list[KafkaError] = []
         self._lock = threading.Lock()
 
     def produce(self, topic: str, value: Any, key: Any, *, on_delivery: Any, **_: Any) -> None:
@@ -69,6 +72,21 @@ class Client:
         self.poll(timeout)
         return len(self.waiting)
 
+    def init_transactions(self, _: float) -> None:
+        self.steps.append("init")
+
+    def begin_transaction(self) -> None:
+        self.steps.append("begin")
+
+    def commit_transaction(self, _: float) -> None:
+        self.steps.append("commit")
+        if self.verdicts:
+            raise KafkaException(self.verdicts.pop(0))
+
+    def abort_transaction(self, _: float) -> None:
+        self.steps.append("abort")
+        self._answer(KafkaError(KafkaError._PURGE_QUEUE))
+
     def purge(self) -> None:
         self._answer(KafkaError(KafkaError._PURGE_QUEUE))
 
@@ -85,8 +103,11 @@ class Links:
         self.client = client
         self.registry = registry
         self.closed = 0
+        self.connected = 0
 
-    def connect(self, on_error: OnError) -> Any:  # noqa: ARG002  # the protocol's
+    def connect(self, on_error: OnError, transactional_id: str | None) -> Any:  # noqa: ARG002  # the protocol's
+        self.connected += 1
+        self.client.transactional_id = transactional_id
         return self.client
 
     def close(self) -> None:
@@ -94,8 +115,8 @@ class Links:
 
 
 class Bench:
-    def __init__(self, root: Path) -> None:
-        kit = Kit(write_project(root))
+    def __init__(self, root: Path, files: Files = PROJECT) -> None:
+        kit = Kit(write_project(root, files))
         self.client = Client()
         self.links = Links(self.client, MemoryRegistry.of(kit.contracts))
         self.producer = Producer("gardener", root=root, links=self.links)
@@ -284,3 +305,82 @@ def test_a_program_under_test_writes_what_the_kit_reads(tmp_path: Path) -> None:
     outcome = kit.run("garden-service", service=service)
     assert (seen, outcome.skipped) == (["b-1"], 1)
     assert str(future.result().place).startswith("garden-")
+
+
+@pytest.fixture
+def atomic(tmp_path: Path) -> Bench:
+    name = "services/garden/service.yaml"
+    return Bench(tmp_path, {**PROJECT, **changed(name, "garden.Watered]}", "garden.Watered], exactly_once: true}")})
+
+
+def test_a_transaction_commits_what_was_sent_in_its_block_once_the_brokers_have_it(atomic: Bench) -> None:
+    assert (atomic.client.transactional_id or "").startswith("gardener~")
+    for _ in range(2):
+        with atomic.producer.transaction():
+            atomic.producer.send(PEA)
+            assert "commit" not in atomic.client.steps[-1:]
+    assert atomic.client.steps == ["init", "begin", "commit", "begin", "commit"]
+    atomic.producer.close()
+
+
+def test_a_block_that_raises_aborts_and_what_it_sent_is_no_failure_of_the_next(atomic: Bench) -> None:
+    atomic.client.answering = False
+
+    def program() -> None:
+        with atomic.producer.transaction():
+            atomic.producer.send(PEA)
+            raise LookupError("the program's")
+
+    with pytest.raises(LookupError):
+        program()
+    assert atomic.client.steps == ["init", "begin", "abort"]
+    atomic.client.answering = True
+    with atomic.producer.transaction():
+        atomic.producer.send(PEA)
+    atomic.producer.close()
+
+
+@pytest.mark.parametrize("way", ["send", "callback", "submit"])
+def test_an_event_that_the_brokers_do_not_take_aborts_the_transaction(atomic: Bench, way: str) -> None:
+    atomic.client.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+
+    def program() -> None:
+        with atomic.producer.transaction():
+            if way == "submit":
+                atomic.producer.submit(PEA)
+            else:
+                atomic.producer.send(PEA, on_delivery=(lambda _: None) if way == "callback" else None)
+
+    with pytest.raises(DeliveryError, match="too large"):
+        program()
+    assert atomic.client.steps == ["init", "begin", "abort"]
+    atomic.client.error = None
+    with atomic.producer.transaction():
+        atomic.producer.send(PEA)
+    assert atomic.client.steps[3:] == ["init", "begin", "commit"]  # by a new client
+    assert atomic.links.connected == 2
+    atomic.producer.close()
+
+
+def test_a_commit_is_asked_for_again_or_aborted_as_its_error_says(atomic: Bench) -> None:
+    atomic.client.verdicts = [KafkaError(KafkaError._TIMED_OUT, "slow", retriable=True)]
+    with atomic.producer.transaction():
+        atomic.producer.send(PEA)
+    assert atomic.client.steps == ["init", "begin", "commit", "commit"]
+    atomic.client.verdicts = [KafkaError(KafkaError.TRANSACTION_COORDINATOR_FENCED, "lost", txn_requires_abort=True)]
+    with pytest.raises(DeliveryError, match="which was aborted"), atomic.producer.transaction():
+        atomic.producer.send(PEA)
+    assert atomic.client.steps[-2:] == ["commit", "abort"]
+    atomic.producer.close()
+
+
+def test_transactions_are_where_the_contract_says_so_and_one_at_a_time(atomic: Bench, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gardener writes in transactions"):
+        atomic.producer.send(PEA)
+    with atomic.producer.transaction(), pytest.raises(UsageError, match="open already"), atomic.producer.transaction():
+        pass
+    atomic.producer.close()
+    plain = Bench(tmp_path / "plain")
+    with pytest.raises(UsageError, match="without transactions"), plain.producer.transaction():
+        pass
+    plain.producer.close()
