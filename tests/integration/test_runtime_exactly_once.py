@@ -155,6 +155,23 @@ def test_a_process_that_was_taken_for_dead_repeats_no_result(lab: Lab) -> None:
     assert lab.results("zombie") == items("zombie", 1)
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_processes_come_and_go_under_either_group_protocol(lab: Lab, protocol: str) -> None:
+    environ = {"LOCKGATE_KAFKA_GROUP_PROTOCOL": protocol}
+    with lab.world.running(environ=environ) as first:
+        with lab.world.running(environ=environ) as second:
+            for running in (first, second):
+                running.until(lambda running=running: "Partitions assigned" in running.text, "its share")  # type: ignore[misc]  # bound
+            lab.write(protocol, 120, millis=20)
+            second.until(lambda: {second.process.pid} <= {pid for _, pid in lab.seen(protocol)}, "some work")
+            second.stop()
+        first.until(lambda: len(lab.results(protocol)) == 120, "all of it")
+        first.until(lab.settled, "the end of everything")
+        first.stop()
+    assert lab.results(protocol) == items(protocol, 120)
+    assert Counter(item for item, _ in lab.seen(protocol)) == items(protocol, 120), "coming and going repeats nothing"
+
+
 def test_brokers_refuse_a_transaction_that_shows_a_membership_of_the_past(lab: Lab) -> None:
     world = lab.world
     (raw,) = lab.write("fenced", 1)

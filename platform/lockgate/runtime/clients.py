@@ -81,6 +81,7 @@ def connect_consumer(settings: Settings, workload: str, on_error: OnError) -> Co
 def connect_control(settings: Settings, workload: str, on_error: OnError) -> Consumer:
     """Return a consumer that is assigned its partitions by hand, and is no member of the workload's group."""
     config = settings.client_config() | _CONSUMER_GUARANTEES
+    config["group.protocol"] = "classic"  # whatever the workload's own is: this one joins no group
     config |= {"group.id": workload, "client.id": f"{workload}~control", "error_cb": on_error}
     try:
         return Consumer(config, logger=bridge(workload))
