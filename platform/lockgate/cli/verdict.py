@@ -102,6 +102,8 @@ def _quietly(comparison: Comparison) -> str:
             return "new there"
         case "removed":
             return "removed; nobody read it, and its subject stays in the registry"
+        case "retired":
+            return "retired; its subject is deleted by `apply --allow-delete`"
         case "renamed":
             return f"renamed to {comparison.renamed_to}; nobody read it, and its subject stays in the registry"
         case _:

@@ -16,7 +16,7 @@ __all__ = ["Comparison", "Concerned", "Difference", "Finding", "Kind", "Status",
 Kind = Literal["breaking", "unsafe", "removed"]
 """What the level forbids · what the registry takes, and is dangerous all the same · a subject that is read is gone."""
 
-Status = Literal["new", "unchanged", "compatible", "unsafe", "breaking", "removed", "renamed"]
+Status = Literal["new", "unchanged", "compatible", "unsafe", "breaking", "removed", "renamed", "retired"]
 
 
 @attrs.frozen

@@ -1,13 +1,13 @@
-"""Subjects that are gone: event types removed, renamed or moved, and topics renamed, with those who still read them."""
+"""Subjects that are gone: event types removed, retired, renamed or moved, topics renamed; and who still read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from lockgate.contracts import names
-from lockgate.contracts.model import Contracts, Domain
+from lockgate.contracts.model import Contracts, Domain, Retired
 from lockgate.governance.base import Base, Promise
-from lockgate.governance.findings import Comparison, Finding, Kind
+from lockgate.governance.findings import Comparison, Concerned, Finding, Kind
 from lockgate.governance.renames import Rename, predecessor
 
 __all__ = ["gone", "renames"]
@@ -50,12 +50,15 @@ def _gone(
 ) -> Comparison:
     subject = names.subject(promise.topic or "?", name)
     readers = tuple(base.concerned[0].get(name, ()))
+    entry = _entry(contracts, promise.topic, name)
     findings = []
-    if readers:
+    if readers and entry is not None:
+        findings = [] if "unread" in entry.discard else [_retired(base, name, readers, entry)]
+    elif readers:
         who = ", ".join(map(str, readers))
         if heir is None:
             rule, what = "EVENT_TYPE_REMOVED", f"{name} is removed"
-            fix = f"take {name} out of their `consumes` first; remove it when that is deployed"
+            fix = f"take {name} out of their `consumes` first, remove it when that is deployed; or say why in `retired`"
         else:
             topic = contracts.domain_of(heir.new).topic.name
             rule, what = "EVENT_TYPE_RENAMED", f"{name} is renamed to {heir.new} ({_EVIDENCE[heir.evidence]})"
@@ -80,12 +83,35 @@ def _gone(
         promise.compatibility or "NONE",
         base.source,
         names=(base.source,),
-        status="renamed" if heir else "removed",
+        status="retired" if entry else "renamed" if heir else "removed",
         findings=tuple(findings),
         renamed_to=heir.new if heir else None,
         readers=readers,
         writers=tuple(base.concerned[1].get(name, ())),
         order="any" if not readers else "none" if heir else "consumers-first",
+    )
+
+
+def _entry(contracts: Contracts, topic: str | None, name: str) -> Retired | None:
+    """Return the entry of `retired` that speaks of this very subject; no workload reads it then, or nothing loads."""
+    for entry in contracts.retired:
+        if entry.kind == "event" and (entry.name, entry.topic) == (name, topic):
+            return entry
+        if entry.kind == "topic" and entry.name == topic and name in entry.events:
+            return entry
+    return None
+
+
+def _retired(base: Base, name: str, readers: tuple[Concerned, ...], entry: Retired) -> Finding:
+    return Finding(
+        "unsafe",
+        "EVENT_TYPE_RETIRED",
+        f"{name} is retired ({entry.reason}), and {base.source} still has it read by {', '.join(map(str, readers))}: "
+        "what they have not read of it by then is skipped",
+        location=entry.location,
+        earlier=base.source,
+        earlier_at=base.history.place(name, "/name"),
+        fix="merge it when they have come to the end of the topic, or add `discard: [unread]` to the entry",
     )
 
 

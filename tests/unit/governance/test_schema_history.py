@@ -290,6 +290,53 @@ def test_what_nobody_reads_any_more_may_go(git: Git) -> None:
     assert of(verdict, "garden.Watered").status == "removed"
 
 
+@pytest.mark.parametrize(("discard", "said"), [("", ["EVENT_TYPE_RETIRED"]), (", discard: [unread]", [])])
+def test_what_is_retired_with_a_reason_does_not_shut_the_gate(git: Git, discard: str, said: list[str]) -> None:
+    files = removed()
+    files[GARDEN] = f"{files[GARDEN]}retired:\n  - {{event: Watered, reason: it rains{discard}}}\n"
+    write(git, files)
+    verdict = checked(git)
+    found = of(verdict, "garden.Watered")
+    assert (found.status, [finding.rule for finding in found.findings]) == ("retired", said)
+    assert verdict.compatible
+    assert verdict.says_no(fail_on_unsafe=True) == bool(said)
+    for finding in found.findings:
+        assert (finding.kind, str(finding.location).split(":")[0]) == ("unsafe", GARDEN)
+        assert "it rains" in finding.message
+        assert "kitchen-service.garden (Chefs, @chefs)" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "status"),
+    [
+        ("{topic: garden, events: [kitchen.Cooked, garden.Watered], reason: moved}", "retired"),
+        ("{topic: garden, events: [kitchen.Cooked], reason: moved}", "removed"),
+        ("{topic: allotment, events: [garden.Watered], reason: moved}", "removed"),
+    ],
+)
+def test_only_an_entry_for_the_very_subject_retires_it(git: Git, entry: str, status: str) -> None:
+    files = removed()
+    topic = "topic: {name: plot, partitions: 2, replication: 1, retention: 7d}"
+    files |= domain(events="events: [Planted]", topic=topic)
+    files[GARDEN] = f"{files[GARDEN]}retired:\n  - {entry}\n"
+    write(git, files)
+    verdict = checked(git)
+    assert of(verdict, "garden.Watered").status == status
+    # the one that is read all the same is on another topic now: no entry opens the gate for that
+    planted = [one for one in verdict.comparisons if one.subject == "garden-garden.Planted"]
+    assert [rules(one) for one in planted] == [["TOPIC_RENAMED"]]
+    assert not verdict.compatible
+
+
+def test_an_entry_that_speaks_of_the_new_topic_does_not_retire_what_was_on_the_old_one(git: Git) -> None:
+    files = removed()
+    topic = "topic: {name: plot, partitions: 2, replication: 1, retention: 7d}"
+    files |= domain(events="events: [Planted]", topic=topic)
+    files[GARDEN] = f"{files[GARDEN]}retired:\n  - {{event: Watered, reason: it rains}}\n"
+    write(git, files)
+    assert rules(of(checked(git), "garden.Watered")) == ["EVENT_TYPE_REMOVED"]
+
+
 def test_a_topic_that_is_renamed_leaves_its_subjects_behind(git: Git) -> None:
     topic = "topic: {name: allotment, partitions: 2, replication: 1, retention: 7d}"
     write(git, domain(topic=topic))

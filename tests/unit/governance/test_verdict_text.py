@@ -86,6 +86,7 @@ def test_what_is_quiet_takes_a_line() -> None:
             attrs.evolve(quiet, event_type="garden.Watered", subject="garden-garden.Watered"),
             attrs.evolve(quiet, event_type="garden.Sown", status="removed", location=None),
             attrs.evolve(quiet, event_type="garden.Dug", status="renamed", renamed_to="garden.Spaded", location=None),
+            attrs.evolve(quiet, event_type="garden.Raked", status="retired", location=None),
             attrs.evolve(quiet, event_type="garden.Spaded", subject="garden-garden.Spaded", status="new", names=()),
         ),
         differences=(Difference("garden-garden.Watered", "not-registered", "it is not registered"),),
@@ -95,6 +96,7 @@ def test_what_is_quiet_takes_a_line() -> None:
         "ok  garden.Sown against git:main: removed; nobody read it, and its subject stays in the registry",
         "ok  garden.Dug against git:main: renamed to garden.Spaded; "
         "nobody read it, and its subject stays in the registry",
+        "ok  garden.Raked against git:main: retired; its subject is deleted by `apply --allow-delete`",
         "ok  garden.Spaded against git:main: new there",
         "ok  2 event types as in git:main: unchanged",
         "    git:abc:schemas/garden/Watered.avsc is no schema, and no version",
