@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -240,9 +241,21 @@ def test_a_tier_that_the_contract_no_longer_lists_is_still_drained(stack: Shared
     value = world.encode("Made", {"item_id": "quiet", "size": 1, "colour": "RED"})
     former = names.retry_topic(world.source_topic, world.worker, 2)
     world.produce([Raw(value, b"quiet", tuple(envelope.headers()))], former, principal="admin")
+
+    def plan() -> dict[str, Any]:
+        done = stack.lockgate("plan", "--output", "json", root=world.root)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    before = plan()
+    assert [(entry["name"], entry["waiting"]) for entry in before["draining"]] == [(former, 1)]
+    rights = [change for change in before["changes"] if former in change["name"]]
+    assert not rights, "its rights are not taken away while it is there"
     with world.running() as running:
         running.until(lambda: attempts(world, "quiet") == [3], "the record of the former tier")
         running.stop()
+    assert [(entry["name"], entry["waiting"]) for entry in plan()["draining"]] == [(former, 0)]
 
 
 def test_a_registry_that_is_away_makes_records_wait_and_none_of_them_poison(fresh: World) -> None:

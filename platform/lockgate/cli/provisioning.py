@@ -107,6 +107,13 @@ def _lines(planned: Plan) -> Iterator[str]:
     refusals = [refusal for refusal in planned.refusals if refusal.action == "delete"]
     yield from _section("To delete (only with apply --allow-delete)", planned.deletions, refusals)
     yield from _beyond(planned)
+    if planned.draining:
+        yield "Former retry topics (still read by their workloads)"
+        for topic in planned.draining:
+            waiting = "1 record waits" if topic.waiting == 1 else f"{topic.waiting} records wait"
+            note = waiting if topic.waiting else "drained: it may be deleted, once the workload has been started anew"
+            yield f"    {topic.name}  {note}  ({topic.declared})"
+        yield ""
     if planned.unmanaged:
         yield "In no contract (left alone)"
         for entry in planned.unmanaged:
@@ -114,12 +121,13 @@ def _lines(planned: Plan) -> Iterator[str]:
             yield f"    {entry.kind} {entry.name}{note}"
         yield ""
     counts = planned.counts
+    draining = f", {counts['draining']} draining" if counts["draining"] else ""
     deletions = f"{counts['delete']} to delete, " if counts["delete"] else ""
     if planned.is_empty:
         yield "Nothing to do: everything is as the contracts ask."
     yield (
         f"{counts['create']} to create, {counts['change']} to change, {deletions}{counts['refused']} refused, "
-        f"{counts['beyond']} beyond the contracts, {counts['unmanaged']} in no contract"
+        f"{counts['beyond']} beyond the contracts, {counts['unmanaged']} in no contract{draining}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cached_property
 from itertools import count
 from operator import attrgetter
@@ -24,6 +24,7 @@ __all__ = [
     "consumer_topics",
     "derive",
     "former_tiers",
+    "former_topics",
     "message_limit",
 ]
 
@@ -157,17 +158,23 @@ def former_tiers(contracts: Contracts, workload: Workload, visible: Container[st
 
     They belong to it as long as they exist: records may be in them.
     """
-    source = contracts.source_of(workload)
-    if source is None:
-        return
-    parked = names.parked_topic(source.topic.name, workload.name)
-    if parked in visible and not workload.parks:
+    current = consumer_topics(contracts, workload)
+    if current:
+        yield from former_topics(current[0], workload.name, current, visible)
+
+
+def former_topics(source: str, workload: str, current: Collection[str], visible: Container[str]) -> Iterator[str]:
+    """Yield what `former_tiers` does, from the topics that a workload subscribes to: `current`, `source` among them."""
+    parked = names.parked_topic(source, workload)
+    if parked in visible and parked not in current:
         yield parked
-    for tier in count(retry_tiers(workload) + 1):
-        former = names.retry_topic(source.topic.name, workload.name, tier)
-        if former not in visible:
+    for tier in count(1):
+        topic = names.retry_topic(source, workload, tier)
+        if topic in current:
+            continue
+        if topic not in visible:
             return
-        yield former
+        yield topic
 
 
 def derive(contracts: Contracts) -> Derived:

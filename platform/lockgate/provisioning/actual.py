@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from lockgate.committed import Place
-from lockgate.contracts.derive import Group, Subject
+from lockgate.contracts.derive import Group, Subject, former_topics
 from lockgate.contracts.names import APPLIED_TOPIC
 from lockgate.errors import ClusterDenied, LockgateError
 from lockgate.provisioning.applied import Applied
@@ -75,6 +75,8 @@ class Actual:
     registry_reader_missing: bool = False
     groups: Mapping[str, ActualGroup] = attrs.field(factory=dict)
     """Those of the contracts whose topic is there."""
+    former: Mapping[str, tuple[str, int]] = attrs.field(factory=dict)
+    """Retry topics that a contract no longer lists: the group, and how many records it has before it there."""
     applied: Applied = attrs.field(factory=Applied)
     """What was last applied."""
     evidence: Evidence = attrs.field(factory=Evidence)
@@ -112,6 +114,7 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
             credentials={name: future.result() for name, future in files.items()},
             registry_reader_missing=folder.registry_reader_missing,
             groups=_groups(GroupOffsets(cluster), desired, metadata.topics),
+            former=_former(GroupOffsets(cluster), desired, metadata.topics),
             applied=applied.result() if applied is not None else Applied(),
             evidence=read_evidence(
                 desired.retired,
@@ -140,6 +143,26 @@ def _groups(offsets: GroupOffsets, desired: Desired, topics: Mapping[str, Any]) 
     return {
         name: ActualGroup(frozenset(places), members.get(name, 0), lags.get(name, 0))
         for name, places in committed.items()
+    }
+
+
+def _former(offsets: GroupOffsets, desired: Desired, topics: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    former = {
+        group.name: {
+            topic: [(topic, n) for n in topics[topic].partitions]
+            for topic in former_topics(group.source, group.name, group.topics, topics)
+        }
+        for group in desired.groups.values()
+    }
+    former = {group: theirs for group, theirs in former.items() if theirs}
+    places = {group: [place for each in theirs.values() for place in each] for group, theirs in former.items()}
+    every = [place for each in places.values() for place in each]
+    committed = offsets.committed(places)
+    starts, ends = offsets.positions(every, "earliest"), offsets.positions(every, "latest")
+    return {
+        topic: (group, sum(max(0, ends[p] - max(starts[p], committed[group].get(p, 0))) for p in mine))
+        for group, theirs in former.items()
+        for topic, mine in theirs.items()
     }
 
 

@@ -12,9 +12,9 @@ from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.change import Change
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.principals import RevokeAcl
-from lockgate.provisioning.reports import Beyond, Unmanaged
+from lockgate.provisioning.reports import Beyond, Draining, Unmanaged
 
-__all__ = ["foreign_rights", "reported", "unmanaged"]
+__all__ = ["draining", "foreign_rights", "reported", "unmanaged"]
 
 
 def foreign_rights(desired: Desired, actual: Actual) -> Iterator[Change | Beyond | Unmanaged]:
@@ -28,6 +28,8 @@ def foreign_rights(desired: Desired, actual: Actual) -> Iterator[Change | Beyond
                 yield Beyond("DENY", str(binding), "it takes away what a contract grants")
                 continue
         elif principal in desired.users:
+            if binding.resource == "TOPIC" and actual.former.get(binding.name, ("", 0))[0] == principal:
+                continue  # records may wait there, and processes that run are subscribed to it
             if binding in actual.applied.granted and _is_ours(binding, desired, actual.applied):
                 # Lockgate granted it, and the contracts of both sides have taken it back since
                 yield RevokeAcl(binding, str(desired.users[principal].location))
@@ -43,7 +45,7 @@ def foreign_rights(desired: Desired, actual: Actual) -> Iterator[Change | Beyond
 def unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:
     """Report topics, their values, users and subjects that are in no contract."""
     for name, topic in actual.topics.items():
-        if name == APPLIED_TOPIC:
+        if name == APPLIED_TOPIC or name in actual.former:
             continue
         if name not in desired.topics:
             yield Unmanaged("topic", name, f"{topic.partitions} partitions")
@@ -54,6 +56,12 @@ def unmanaged(desired: Desired, actual: Actual) -> Iterator[Unmanaged]:
         yield Unmanaged("user", user)
     for subject in actual.other_subjects:
         yield Unmanaged("subject", subject)
+
+
+def draining(desired: Desired, actual: Actual) -> Iterator[Draining]:
+    """Report the retry topics that contracts no longer list."""
+    for name, (group, waiting) in actual.former.items():
+        yield Draining(name, group, waiting, str(desired.groups[group].location))
 
 
 def reported(found: Iterable[Any]) -> Iterator[Beyond | Unmanaged]:

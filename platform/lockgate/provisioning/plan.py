@@ -34,10 +34,10 @@ from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import REGISTRY_READER, CredentialsFolder
 from lockgate.provisioning.desired import Desired, desired_state
 from lockgate.provisioning.drift import with_causes
-from lockgate.provisioning.foreign import foreign_rights, reported, unmanaged
+from lockgate.provisioning.foreign import draining, foreign_rights, reported, unmanaged
 from lockgate.provisioning.groups import group_starts, growth_refusals
 from lockgate.provisioning.rehearsal import rehearse
-from lockgate.provisioning.reports import Beyond, Refusal, Unmanaged
+from lockgate.provisioning.reports import Beyond, Draining, Refusal, Unmanaged
 from lockgate.provisioning.retirement import retirements
 from lockgate.registry import Registry
 
@@ -55,6 +55,8 @@ class Plan:
     """Rights on things in the contracts that no contract gives or takes; reported, never changed."""
     unmanaged: tuple[Unmanaged, ...] = ()
     """What is in no contract; left alone."""
+    draining: tuple[Draining, ...] = ()
+    """Retry topics that a contract no longer lists, until somebody takes them away."""
     cluster: str = ""
     """The cluster's id."""
     registry: str = ""
@@ -79,6 +81,7 @@ class Plan:
             "refused": len(self.refusals),
             "beyond": len(self.beyond),
             "unmanaged": len(self.unmanaged),
+            "draining": len(self.draining),
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class Plan:
             "refusals": [attrs.asdict(refusal) for refusal in self.refusals],
             "beyond": [attrs.asdict(entry) for entry in self.beyond],
             "unmanaged": [attrs.asdict(entry) for entry in self.unmanaged],
+            "draining": [attrs.asdict(entry) for entry in self.draining],
             "counts": dict(self.counts),
         }
 
@@ -147,6 +151,7 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         refusals=tuple(sorted(entry for entry in found if isinstance(entry, Refusal))),
         beyond=tuple(sorted(entry for entry in found if isinstance(entry, Beyond))),
         unmanaged=tuple(sorted(entry for entry in found if isinstance(entry, Unmanaged))),
+        draining=tuple(sorted(draining(desired, actual))),
     )
 
 

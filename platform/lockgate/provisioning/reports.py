@@ -8,7 +8,7 @@ import attrs
 
 from lockgate.provisioning.change import Kind
 
-__all__ = ["Beyond", "Refusal", "Unmanaged"]
+__all__ = ["Beyond", "Draining", "Refusal", "Unmanaged"]
 
 
 @attrs.frozen(order=True)
@@ -32,6 +32,20 @@ class Beyond:
     name: str
     """The binding in one phrase."""
     reason: str
+
+
+@attrs.frozen(order=True)
+class Draining:
+    """Report a retry topic that its workload's contract no longer lists.
+
+    The workload goes on reading it, and its rights stay, as long as it is there: nothing that waits in it is stranded.
+    """
+
+    name: str
+    workload: str
+    waiting: int
+    """Records in it that the workload has not done; at 0 the topic may go."""
+    declared: str
 
 
 @attrs.frozen(order=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from lockgate.contracts.derive import former_topics
 from lockgate.provisioning.actual import Actual, ActualSubject, ActualTopic
 from lockgate.provisioning.applied import Applied, recorded, right_key
 from lockgate.provisioning.binding import Binding
@@ -137,3 +138,50 @@ def test_a_topic_of_which_nothing_is_known_is_not_recorded_as_it_is() -> None:
     actual = attrs.evolve(everything(WANTED), topics={"scratch": ActualTopic(1, frozenset({1}))})
     assert not any("scratch" in key for key in recorded(WANTED))
     assert difference(WANTED, actual).unmanaged
+
+
+FORMER = "parcels.retry.tracker.2"
+
+
+class TestTiersThatAContractNoLongerLists:
+    SHORTER = attrs.evolve(
+        WANTED,
+        topics={name: topic for name, topic in WANTED.topics.items() if name != FORMER},
+        acls=tuple(acl for acl in WANTED.acls if acl.name != FORMER),
+        groups={
+            name: attrs.evolve(group, topics=tuple(topic for topic in group.topics if topic != FORMER))
+            for name, group in WANTED.groups.items()
+        },
+    )
+
+    @classmethod
+    def plan(cls, waiting: int) -> Plan:
+        there = attrs.evolve(recorded_everything(WANTED), former={FORMER: ("tracker", waiting)})
+        return difference(cls.SHORTER, there)
+
+    @pytest.mark.parametrize("waiting", [0, 3])
+    def test_they_are_told_and_the_rights_on_them_stay(self, waiting: int) -> None:
+        plan = self.plan(waiting)
+        assert plan.is_empty
+        assert not plan.beyond
+        assert not plan.unmanaged
+        (topic,) = plan.draining
+        assert (topic.name, topic.workload, topic.waiting) == (FORMER, "tracker", waiting)
+        assert topic.declared == str(WANTED.groups["tracker"].location)
+
+    def test_once_somebody_has_taken_them_away_the_rights_are_given_back(self) -> None:
+        gone = recorded_everything(WANTED)
+        topics = {name: topic for name, topic in gone.topics.items() if name != FORMER}
+        plan = difference(self.SHORTER, attrs.evolve(gone, topics=topics))
+        assert not plan.draining
+        assert {change.name for change in plan.changes} == {
+            f"tracker may READ topic {FORMER}",
+            f"tracker may WRITE topic {FORMER}",
+        }
+        assert {change.action for change in plan.changes} == {"delete"}
+
+    def test_which_they_are_follows_from_what_is_there(self) -> None:
+        (group,) = self.SHORTER.groups.values()
+        there = {*WANTED.topics, "parcels.retry.tracker.3", "parcels.retry.tracker.5", "parcels.retry.tracker.parked"}
+        former = list(former_topics(group.source, group.name, group.topics, there))
+        assert former == ["parcels.retry.tracker.parked", FORMER, "parcels.retry.tracker.3"]

@@ -122,7 +122,7 @@ class TestTheWhole:
         wanted = desired()
         actual = attrs.evolve(nothing(wanted), users=frozenset({"admin", "stranger"}))
         document = json.loads(json.dumps(difference(wanted, actual).as_json()))
-        assert set(document) == {"cluster", "changes", "refusals", "beyond", "unmanaged", "counts"}
+        assert set(document) == {"cluster", "changes", "refusals", "beyond", "unmanaged", "draining", "counts"}
         assert document["counts"]["create"] == len(document["changes"])
         assert document["unmanaged"] == [{"kind": "user", "name": "stranger", "note": ""}]
         topic = next(change for change in document["changes"] if change["name"] == "parcels")
