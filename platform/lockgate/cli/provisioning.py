@@ -111,7 +111,7 @@ def _lines(planned: Plan) -> Iterator[str]:
         yield "Former retry topics (still read by their workloads)"
         for topic in planned.draining:
             waiting = "1 record waits" if topic.waiting == 1 else f"{topic.waiting} records wait"
-            note = waiting if topic.waiting else "drained: it may be deleted, once the workload has been started anew"
+            note = waiting if topic.waiting else "drained: stop the workload, and let `retired` delete it"
             yield f"    {topic.name}  {note}  ({topic.declared})"
         yield ""
     if planned.unmanaged:
