@@ -36,6 +36,7 @@ from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.plan import Plan, make_plan
 from lockgate.provisioning.planfile import SavedPlan
 from lockgate.provisioning.readiness import wait_until_ready
+from lockgate.provisioning.reports import counted
 from lockgate.registry import Registry
 
 __all__ = ["apply", "make_changes"]
@@ -73,7 +74,7 @@ def apply(
             saved.check(plan)
             if plan.deletions and not allow_delete:
                 raise PlanRefused(
-                    f"the plan deletes {_count(len(plan.deletions), 'thing')}, so nothing was touched",
+                    f"the plan deletes {counted(len(plan.deletions), 'thing')}, so nothing was touched",
                     next_step="apply it with --allow-delete, or save another plan",
                 )
         make_changes(
@@ -128,7 +129,7 @@ def make_changes(
         still_held()
         _record(settings, desired, deletions, cluster)
     progress(
-        f"{ready.rights} rights work for {ready.principals} principals on {_count(ready.brokers, 'broker')} "
+        f"{ready.rights} rights work for {ready.principals} principals on {counted(ready.brokers, 'broker')} "
         f"({ready.seconds:.1f} s)"
     )
 
@@ -185,7 +186,7 @@ def _cluster_part(
     derived = {c.name: c.topic.partitions for c in growths if c.topic.kind != "domain"}
     cluster.results(cluster.create_partitions(derived), "to add partitions to topic")
     if derived:
-        progress(f"{_count(len(derived), 'derived topic')} grown")
+        progress(f"{counted(len(derived), 'derived topic')} grown")
     # all requests are under way together: none needs another's result, not even an ACL its topic or user
     steps: list[tuple[dict[str, Any], str, str, str]] = [
         (cluster.create_topics([c.topic for c in creations]), "topic", "created", "to create topic"),
@@ -207,13 +208,13 @@ def _cluster_part(
     for futures, noun, verb, doing in steps:
         if futures:
             cluster.results(futures, doing)
-            progress(f"{_count(len(futures), noun)} {verb}")
+            progress(f"{counted(len(futures), noun)} {verb}")
     begun = max(begun, set_starts(offsets, starts, early=False))
     if begun:
-        progress(f"{_count(begun, 'group')} given first offsets")
+        progress(f"{counted(begun, 'group')} given first offsets")
     rewritten = _of(plan, WriteCredentials)
     if rewritten:
-        progress(f"{_count(len(rewritten), 'principal')} given new credentials files")
+        progress(f"{counted(len(rewritten), 'principal')} given new credentials files")
 
 
 def _write_credentials(plan: Plan, folder: CredentialsFolder) -> dict[str, str]:
@@ -241,8 +242,8 @@ def _registry_part(plan: Plan, settings: Settings) -> list[str]:
         # a level stands before the first version that is judged by it
         _all(pool, [partial(registry.set_compatibility, c.name, c.subject.compatibility) for c in levels])
         _all(pool, [partial(registry.register, c.name, c.subject.event.schema) for c in schemas])
-    lines = [f"{_count(len(levels), 'compatibility level')} set"] if levels else []
-    return lines + ([f"{_count(len(schemas), 'schema')} registered"] if schemas else [])
+    lines = [f"{counted(len(levels), 'compatibility level')} set"] if levels else []
+    return lines + ([f"{counted(len(schemas), 'schema')} registered"] if schemas else [])
 
 
 def _all(pool: ThreadPoolExecutor, calls: Iterable[Callable[[], object]]) -> None:
@@ -252,7 +253,3 @@ def _all(pool: ThreadPoolExecutor, calls: Iterable[Callable[[], object]]) -> Non
 
 def _of(plan: Plan, kind: type[_C]) -> Sequence[_C]:
     return [change for change in plan.changes if isinstance(change, kind)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -22,6 +22,7 @@ from lockgate.provisioning.changes import (
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder
 from lockgate.provisioning.failures import cluster_error
+from lockgate.provisioning.reports import counted
 from lockgate.registry import Registry
 
 __all__ = ["delete", "deleted_key"]
@@ -57,7 +58,7 @@ def delete(
         with Registry(settings) as registry:
             for subject in subjects:
                 registry.delete(subject)
-        progress(f"{_count(len(subjects), 'subject')} deleted")
+        progress(f"{counted(len(subjects), 'subject')} deleted")
     for name in _names(deletions, DeleteCredentials):
         folder.remove(name)
 
@@ -75,7 +76,7 @@ def _wait(
     for name, error in cluster.failures(futures).items():
         if error.code() not in _GONE:
             raise cluster_error(error, f"to delete {noun} {name}", servers=cluster.servers)
-    progress(f"{_count(len(futures), noun)} {verb}")
+    progress(f"{counted(len(futures), noun)} {verb}")
 
 
 def _of(deletions: Iterable[Change], kind: type[_C]) -> list[_C]:
@@ -84,7 +85,3 @@ def _of(deletions: Iterable[Change], kind: type[_C]) -> list[_C]:
 
 def _names(deletions: Iterable[Change], kind: type[Change]) -> list[str]:
     return [change.name for change in _of(deletions, kind)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -64,13 +64,13 @@ def draining(desired: Desired, actual: Actual) -> Iterator[Draining]:
         yield Draining(name, group, waiting, str(desired.groups[group].location))
 
 
-def reported(found: Iterable[Any]) -> Iterator[Beyond | Unmanaged]:
+def reported(found: Iterable[Any]) -> Iterator[Beyond | Draining | Unmanaged]:
     """Yield what is only reported, without what is going to be deleted."""
     found = list(found)
     going = {(c.kind, c.name) for c in found if isinstance(c, Change) and c.action == "delete"}
     for entry in found:
-        if isinstance(entry, Beyond | Unmanaged):
-            kind = entry.kind if isinstance(entry, Unmanaged) else "acl"
+        if isinstance(entry, Beyond | Draining | Unmanaged):
+            kind = entry.kind if isinstance(entry, Unmanaged) else "topic" if isinstance(entry, Draining) else "acl"
             if (kind, entry.name) not in going:
                 yield entry
 

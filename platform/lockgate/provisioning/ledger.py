@@ -99,7 +99,8 @@ def write_ledger(settings: Settings, entries: Mapping[str, State | None]) -> Non
     doing = f"to record what was applied (topic {APPLIED_TOPIC})"
     seconds = int(_SECONDS * 1000)
     config: dict[str, Any] = {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": seconds, "linger.ms": 5}
-    producer = Producer(settings.client_config() | config)
+    # errors only: a coordinator that is still loading is no warning to anybody, for the request is repeated
+    producer = Producer(settings.client_config() | config | {"log_level": 3})
     for key, value in entries.items():
         entry = {"version": _VERSION, "state": value}
         text = None if value is None else json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()

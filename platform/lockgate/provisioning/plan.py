@@ -143,6 +143,7 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         *_groups(desired, actual),
         *foreign_rights(desired, actual),
         *unmanaged(desired, actual),
+        *draining(desired, actual),
         *retirements(desired, actual),
     ]
     found = [*_changed(found), *reported(found)]
@@ -151,7 +152,7 @@ def difference(desired: Desired, actual: Actual) -> Plan:
         refusals=tuple(sorted(entry for entry in found if isinstance(entry, Refusal))),
         beyond=tuple(sorted(entry for entry in found if isinstance(entry, Beyond))),
         unmanaged=tuple(sorted(entry for entry in found if isinstance(entry, Unmanaged))),
-        draining=tuple(sorted(draining(desired, actual))),
+        draining=tuple(sorted(entry for entry in found if isinstance(entry, Draining))),
     )
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from lockgate.provisioning.change import Kind
 
-__all__ = ["Beyond", "Draining", "Refusal", "Unmanaged"]
+__all__ = ["Beyond", "Draining", "Refusal", "Unmanaged", "counted"]
 
 
 @attrs.frozen(order=True)
@@ -55,3 +55,8 @@ class Unmanaged:
     kind: Kind
     name: str
     note: str = ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun, in the plural where there are several: `3 topics`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -18,7 +18,7 @@ from lockgate.provisioning.deletions import (
 from lockgate.provisioning.desired import Desired
 from lockgate.provisioning.evidence import subjects_of, topics_about, topics_of
 from lockgate.provisioning.principals import RevokeAcl
-from lockgate.provisioning.reports import Refusal
+from lockgate.provisioning.reports import Refusal, counted
 
 __all__ = ["retirements"]
 
@@ -107,7 +107,7 @@ def _of_workload(entry: Retired, actual: Actual) -> Iterator[tuple[str, str]]:
     evidence = actual.evidence
     members = evidence.members.get(entry.name, 0)
     if members:
-        yield f"its group has {_count(members, 'member')}", "stop its processes"
+        yield f"its group has {counted(members, 'member')}", "stop its processes"
     for topic in topics_about(entry, actual.topics):
         held = evidence.records.get(topic, 0)
         if topic == names.dead_letter_topic(entry.topic or "", entry.name):
@@ -121,14 +121,10 @@ def _of_workload(entry: Retired, actual: Actual) -> Iterator[tuple[str, str]]:
 def _unread(entry: Retired, topic: str, group: str, left: int) -> Iterator[tuple[str, str]]:
     if left and "unread" not in entry.discard:
         step = "let it read them, or add `discard: [unread]` to the entry"
-        yield f"{group} has {_count(left, 'record')} of {topic} before it", step
+        yield f"{group} has {counted(left, 'record')} of {topic} before it", step
 
 
 def _letters(entry: Retired, topic: str, held: int) -> Iterator[tuple[str, str]]:
     if held and "letters" not in entry.discard:
         step = "replay or export them and wait until they expire, or add `discard: [letters]` to the entry"
-        yield f"{topic} holds {_count(held, 'letter')}", step
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        yield f"{topic} holds {counted(held, 'letter')}", step

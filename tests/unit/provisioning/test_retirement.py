@@ -165,13 +165,16 @@ class TestTopics:
     def test_a_tier_that_a_running_workload_no_longer_has_goes_once_it_is_drained(self) -> None:
         former = "parcels.retry.tracker.3"
         entry = attrs.evolve(TOPIC, name=former, events=())
-        waiting = difference(wanted(entry), state((former,), lag={former: {"tracker": 2}}))
+        actual = attrs.evolve(state((former,), lag={former: {"tracker": 2}}), former={former: ("tracker", 2)})
+        waiting = difference(wanted(entry), actual)
+        assert [topic.waiting for topic in waiting.draining] == [2]
         assert f"tracker has 2 records of {former} before it" in refusal(waiting).reason
         drained = state((former,), lag={former: {"tracker": 0}})
         right = Binding("User:tracker", "*", "TOPIC", former, "LITERAL", "READ", "ALLOW")
         drained = attrs.evolve(drained, acls=drained.acls | {right}, former={former: ("tracker", 0)})
         plan = difference(wanted(entry), drained)
         assert deleted(plan) == [("acl", f"tracker may READ topic {former}"), ("topic", former)]
+        assert not plan.draining
 
     def test_a_topic_of_another_name_that_begins_alike_is_left_alone(self) -> None:
         assert deleted(difference(wanted(TOPIC), state(("letters", "letters.eu", "letters-eu")))) == [
