@@ -107,6 +107,8 @@ class Subject:
     name: str
     event: EventType
     compatibility: Compatibility
+    level_at: Location
+    """Where the level is named."""
 
 
 @attrs.frozen(slots=False)  # cached look-ups live in the instance's __dict__
@@ -185,7 +187,7 @@ def derive(contracts: Contracts) -> Derived:
         # by a tuple: values of attrs compare at a tenth of the speed, and there are tens of thousands
         acls=tuple(sorted(set(_acls(contracts)), key=_ACL_ORDER)),
         subjects=tuple(
-            Subject(domain.subject(event), event, domain.compatibility)
+            Subject(domain.subject(event), event, domain.compatibility, domain.level_at)
             for domain in contracts.domains
             for event in domain.events
         ),
@@ -230,7 +232,7 @@ def _topics(contracts: Contracts) -> Iterator[Topic]:
             domain.name,
             None,
             None,
-            domain.location,
+            domain.topic_at,
         )
     for workload, domain in _consumers(contracts):
         spec = domain.topic

@@ -55,11 +55,13 @@ class DomainFile:
     file: str
     owner: OwnerEntry | None = None
     topic: At[str] | None = None
+    topic_line: int = 1
     partitions: int | None = None
     replication: int | None = None
     retention_ms: int | None = None
     key: At[str] | None = None
     compatibility: Compatibility | None = None
+    compatibility_line: int = 1
     events: Texts = UNREAD
     readers: Texts = UNREAD
     readers_line: int = 1
@@ -124,11 +126,13 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         file,
         owner=_owner(fields, file, report),
         topic=name,
+        topic_line=fields.line_of("topic"),
         partitions=partitions,
         replication=replication,
         retention_ms=retention_ms,
         key=fields.text("key"),
         compatibility=_compatibility(fields, file, report),
+        compatibility_line=fields.line_of("compatibility") if fields.has("compatibility") else 1,
         events=events,
         readers=fields.texts("readers"),
         readers_line=fields.line_of("readers"),

@@ -232,6 +232,8 @@ def _domain(
         exemptions=tuple(
             Exemption(rule, reason.value, Location(domain.file, reason.line)) for rule, reason in domain.exemptions
         ),
+        topic_at=Location(domain.file, domain.topic_line),
+        level_at=Location(domain.file, domain.compatibility_line),
     )
 
 

@@ -139,6 +139,10 @@ class Domain:
     writers: tuple[str, ...]
     location: Location
     exemptions: tuple[Exemption, ...] = ()
+    topic_at: Location = attrs.field(default=attrs.Factory(lambda self: self.location, takes_self=True))
+    """Where the file describes the topic."""
+    level_at: Location = attrs.field(default=attrs.Factory(lambda self: self.location, takes_self=True))
+    """Where the file names the compatibility level; its beginning, where it leaves that to the default."""
 
     def subject(self, event: EventType) -> str:
         """Return the registry subject of an event type (TopicRecordNameStrategy)."""

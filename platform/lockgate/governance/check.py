@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
@@ -12,7 +11,7 @@ import attrs
 from lockgate.connection import Settings
 from lockgate.contracts import names
 from lockgate.contracts.derive import Subject, derive
-from lockgate.contracts.model import Compatibility, Contracts, Domain, Location
+from lockgate.contracts.model import Compatibility, Contracts, Domain
 from lockgate.errors import SchemaError
 from lockgate.governance.base import Base
 from lockgate.governance.comparison import compare
@@ -120,7 +119,7 @@ def against_registry(contracts: Contracts, registry: Registry, *, trust_level: b
         if not trust_level:
             there = _known(registry.compatibility(subject.name))
             level = stricter(level, there)
-            lowered = _lower(contracts, contracts.domain_of(subject.event.full_name), there, "registry")
+            lowered = _lower(contracts.domain_of(subject.event.full_name), there, "registry")
         return compared(subject, level), lowered
 
     def compared(subject: Subject, level: Compatibility) -> Comparison:
@@ -190,14 +189,12 @@ def _lowered(contracts: Contracts, base: Base) -> Iterator[Finding]:
         promise = base.promises.get(domain.name)
         if promise is not None and promise.compatibility is not None:
             place = base.at(domain.location.file)
-            finding = _lower(contracts, domain, promise.compatibility, base.source, place)
+            finding = _lower(domain, promise.compatibility, base.source, place)
             if finding is not None:
                 yield finding
 
 
-def _lower(
-    contracts: Contracts, domain: Domain, then: Compatibility, source: str, place: str | None = None
-) -> Finding | None:
+def _lower(domain: Domain, then: Compatibility, source: str, place: str | None = None) -> Finding | None:
     if not is_weaker(domain.compatibility, then):
         return None
     return Finding(
@@ -205,14 +202,8 @@ def _lower(
         "COMPATIBILITY_LOWERED",
         f"{domain.name} is {then} in {source}, and promises only {domain.compatibility} now; this change is still "
         f"compared at {stricter(then, domain.compatibility)}",
-        location=_line_of_level(contracts, domain),
+        location=domain.level_at,
         earlier=source,
         earlier_at=place or source,
         fix="lower a level in a change of its own, which its readers and writers agree to",
     )
-
-
-def _line_of_level(contracts: Contracts, domain: Domain) -> Location:
-    text = (contracts.root / domain.location.file).read_text(encoding="utf-8-sig")
-    found = re.search(r"^compatibility\s*:", text, re.MULTILINE)
-    return Location(domain.location.file, text.count("\n", 0, found.start()) + 1 if found else 1)

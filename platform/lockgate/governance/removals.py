@@ -133,7 +133,7 @@ def _elsewhere(base: Base, promise: Promise, name: str, domain: Domain) -> Compa
             "TOPIC_RENAMED",
             f"{message}, so the subject of {name} becomes {new}, and what {', '.join(map(str, readers))} has not read "
             f"of {promise.topic} by then is left there",
-            location=domain.location,
+            location=domain.topic_at,
             earlier=base.source,
             earlier_at=base.at(domain.location.file),
             fix=f"stop the writers, let the readers come to the end of {promise.topic}, then rename; or add a domain",

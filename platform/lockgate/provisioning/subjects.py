@@ -37,6 +37,11 @@ class SetLevel(_SubjectChange):
     """The one it has; None where it has none of its own."""
 
     @property
+    def declared(self) -> str:
+        """Return where the contract names the level."""
+        return str(self.subject.level_at)
+
+    @property
     def action(self) -> Action:
         """Return `create` where no level is set yet."""
         return "create" if self.level is None else "change"

@@ -51,6 +51,7 @@ def test_a_domain_is_what_its_file_says(contracts: Contracts) -> None:
     assert garden.writers == ("gardener",)
     assert [event.name for event in garden.events] == ["Planted", "Watered"]
     assert garden.location == Location(GARDEN, 1)
+    assert (garden.topic_at, garden.level_at) == (Location(GARDEN, 2), Location(GARDEN, 4))
 
 
 def test_what_a_domain_leaves_out_has_these_defaults(contracts: Contracts) -> None:
