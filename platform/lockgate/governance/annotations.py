@@ -99,8 +99,9 @@ def as_junit(
     root = ElementTree.Element("testsuites", counts)
     element = ElementTree.SubElement(root, "testsuite", counts)
     for name, found in cases.items():
-        file = found[0].file if found else name
-        case = ElementTree.SubElement(element, "testcase", {"classname": suite, "name": _xml(name), "file": _xml(file)})
+        case = ElementTree.SubElement(element, "testcase", {"classname": suite, "name": _xml(name)})
+        if found:
+            case.set("file", _xml(found[0].file))
         listed = _xml("\n".join(line for annotation in found for line in as_text(annotation)))
         first = next((one for one in found if one.severity in failing), None)
         if first is not None:

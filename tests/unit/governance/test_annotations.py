@@ -76,6 +76,8 @@ def test_junit_has_a_case_for_all_that_was_looked_at() -> None:
     assert "3:5" in (failure.text or "")
     assert "it is odd" in (failure.text or "")
     assert good.find("failure") is None
+    assert bad.get("file") == "schemas/a/B.avsc"
+    assert good.get("file") is None  # a case need not be called like a file
 
 
 def test_junit_is_xml_whatever_a_message_holds() -> None:
