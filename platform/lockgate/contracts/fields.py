@@ -11,7 +11,7 @@ import yaml
 
 from lockgate.contracts.report import Report, nearest
 
-__all__ = ["LONGEST_DURATION_MS", "UNITS_MS", "UNREAD", "At", "Fields", "Texts", "duration_ms"]
+__all__ = ["DURATION_WORDS", "LONGEST_DURATION_MS", "UNITS_MS", "UNREAD", "At", "Fields", "Texts", "duration_ms"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ _KINDS: Final = {
 UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)", re.ASCII)
 LONGEST_DURATION_MS: Final = 36_500 * UNITS_MS["d"]
+DURATION_WORDS: Final = "a duration such as 500ms, 10s, 1m, 12h or 7d"
 
 
 @attrs.frozen

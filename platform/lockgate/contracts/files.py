@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Final, get_args
 
 import attrs
-import yaml
 
-from lockgate.contracts import names
-from lockgate.contracts.fields import UNREAD, At, Fields, Texts, duration_ms
-from lockgate.contracts.model import Compatibility, Order, OutageSpec, Owner, Start
+from lockgate.contracts.fields import DURATION_WORDS, UNREAD, At, Fields, Texts, duration_ms
+from lockgate.contracts.model import Compatibility, Owner
 from lockgate.contracts.report import Report
 from lockgate.contracts.retired import RetiredEntry, full_names, read_retired
 from lockgate.contracts.source import compose, read_text
+from lockgate.contracts.workloads import WorkloadEntry, read_workloads
 
-__all__ = ["DomainFile", "ServiceFile", "WorkloadEntry", "read_domain", "read_service"]
+__all__ = ["DomainFile", "ServiceFile", "read_domain", "read_service"]
 
 DEFAULT_PARTITIONS: Final = 6
 DEFAULT_REPLICATION: Final = 3
@@ -26,15 +25,7 @@ FOREVER: Final = -1
 
 MAX_PARTITIONS = 10_000
 MAX_REPLICATION = 32_767  # a signed 16-bit number in Kafka's protocol
-MAX_TIERS = names.MAX_TIERS
-MAX_RETRY_MS = 30 * 24 * 3600 * 1000
-MAX_CONCURRENCY = 1000
-MAX_OUTAGE_RECORDS = 10_000
-MAX_PROBE_MS = 3600 * 1000
 _LEVELS: Final = get_args(Compatibility)
-_STARTS: Final = get_args(Start)
-_KINDS_OF_ORDER: Final = get_args(Order)
-_DURATION_WORDS = "a duration such as 500ms, 10s, 1m, 12h or 7d"
 TEAM: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
 MAX_TEAM = 100
 
@@ -70,22 +61,6 @@ class DomainFile:
     exemptions: tuple[tuple[str, At[str]], ...] = ()
     """Rules that are turned off, each with the reason."""
     retired: tuple[RetiredEntry, ...] = ()
-
-
-@attrs.frozen
-class WorkloadEntry:
-    """Hold one workload of a `service.yaml`; None stands for what could not be read and has been reported."""
-
-    name: str
-    line: int
-    consumes: Texts = UNREAD
-    publishes: Texts = UNREAD
-    retry_ms: tuple[int, ...] | None = None
-    start: Start | None = None
-    concurrency: int | None = None
-    order: Order | None = None
-    exactly_once: bool | None = None
-    outage: OutageSpec | None = None
 
 
 @attrs.frozen
@@ -157,7 +132,7 @@ def _topic(fields: Fields, file: str, report: Report) -> tuple[At[str] | None, i
     )
     retention = At(DEFAULT_RETENTION_MS, topic.line)
     if topic.has("retention"):
-        expected = f"{_DURATION_WORDS}, or forever"
+        expected = f"{DURATION_WORDS}, or forever"
         given = topic.parsed("retention", lambda text: FOREVER if text == "forever" else duration_ms(text), expected)
         retention = given or retention
     return (
@@ -227,120 +202,7 @@ def read_service(path: Path, folder: str, file: str, report: Report) -> ServiceF
         file,
         name=fields.text("name"),
         owner=_owner(fields, file, report),
-        workloads=() if workloads is None else _workloads(workloads, file, report),
+        workloads=() if workloads is None else read_workloads(workloads, file, report),
         retired=read_retired(fields, file, report, "workload"),
         unread=text if workloads is None else "",
     )
-
-
-def _workloads(node: yaml.MappingNode, file: str, report: Report) -> tuple[WorkloadEntry, ...]:
-    found = []
-    for name, line, value in Fields.pairs(node, file, report, "workloads."):
-        if isinstance(value, yaml.MappingNode):
-            found.append(_workload(name, line, value, file, report))
-        else:
-            report.add(file, line, f"workloads.{name}: expected fields such as consumes or publishes")
-            found.append(WorkloadEntry(name, line))
-    return tuple(found)
-
-
-def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: Report) -> WorkloadEntry:
-    path = f"workloads.{name}."
-    fields = Fields(
-        node,
-        file,
-        report,
-        path=path,
-        known=("consumes", "publishes", "retry", "start", "concurrency", "order", "exactly_once", "outage"),
-        later=("on_dead_letter",),
-    )
-    consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
-    nothing = Texts(complete=True)
-    if consumes == nothing and publishes == nothing:
-        message = f"workloads.{name}: consumes and publishes are both empty"
-        report.add(file, line, message, "a workload needs at least one of them")
-    retry = fields.parsed_list("retry", _retry_delay, f"{_DURATION_WORDS}, of at most 30d")
-    if retry and consumes == nothing:
-        report.add(file, fields.line_of("retry"), f"{path}retry has no effect on a workload that consumes nothing")
-    if retry and len(retry) > MAX_TIERS:
-        report.add(
-            file,
-            fields.line_of("retry"),
-            f"{path}retry: expected at most {MAX_TIERS} delays, got {len(retry)}",
-            "each is a topic of its own",
-        )
-    start: At[Start] | None = fields.parsed("start", _start, "earliest or latest")
-    if start is not None and consumes == nothing:
-        report.add(file, start.line, f"{path}start has no effect on a workload that consumes nothing")
-    for field in ("concurrency", "order"):
-        if fields.has(field) and consumes == nothing:
-            report.add(file, fields.line_of(field), f"{path}{field} has no effect on a workload that consumes nothing")
-    order = _order(fields, path, file, report)
-    if fields.has("outage") and consumes == nothing:
-        report.add(file, fields.line_of("outage"), f"{path}outage has no effect on a workload that consumes nothing")
-    exactly_once = fields.flag("exactly_once")
-    concurrency = fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY)
-    if fields.has("outage") and (order == "key" or (concurrency or 1) > 1):
-        message = f"{path}outage is not supported yet together with concurrency or order: key"
-        report.add(file, fields.line_of("outage"), message)
-    if exactly_once and (order == "key" or (concurrency or 1) > 1):
-        message = f"{path}exactly_once goes with concurrency 1 and order: partition"
-        report.add(file, fields.line_of("exactly_once"), message, "a batch is one transaction")
-    return WorkloadEntry(
-        name,
-        line,
-        consumes,
-        publishes,
-        None if retry is None else tuple(delay.value for delay in retry),
-        None if start is None else start.value,
-        concurrency,
-        order,
-        exactly_once,
-        _outage(fields, path, file, report),
-    )
-
-
-def _outage(fields: Fields, path: str, file: str, report: Report) -> OutageSpec | None:
-    node = fields.mapping("outage")
-    default = OutageSpec()
-    if node is None:
-        return default
-    outage = Fields(node, file, report, path=f"{path}outage.", known=("failing", "of", "probe"))
-    failing = outage.integer("failing", default=default.failing, maximum=100)
-    of = outage.integer("of", default=default.of, maximum=MAX_OUTAGE_RECORDS)
-    probe = outage.parsed("probe", _probe_wait, f"{_DURATION_WORDS}, of at most 1h")
-    return OutageSpec(
-        default.failing if failing is None else failing,
-        default.of if of is None else of,
-        default.probe_ms if probe is None else probe.value,
-    )
-
-
-def _probe_wait(text: str) -> int | None:
-    wait = duration_ms(text)
-    return None if wait is None or wait > MAX_PROBE_MS else wait
-
-
-def _start(text: str) -> Start | None:
-    for known in _STARTS:
-        if text == known:
-            found: Start = known
-            return found
-    return None
-
-
-def _order(fields: Fields, path: str, file: str, report: Report) -> Order | None:
-    order = fields.text("order")
-    if order is None:
-        return "partition"
-    for known in _KINDS_OF_ORDER:
-        if order.value == known:
-            found: Order = known
-            return found
-    report.add(file, order.line, f"{path}order: expected one of {', '.join(_KINDS_OF_ORDER)}, got {order.value!r}")
-    return None
-
-
-def _retry_delay(text: str) -> int | None:
-    delay = duration_ms(text)
-    return None if delay is None or delay > MAX_RETRY_MS else delay

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from lockgate.contracts.fields import At, Texts
-from lockgate.contracts.files import DomainFile, OwnerEntry, ServiceFile, WorkloadEntry
+from lockgate.contracts.files import DomainFile, OwnerEntry, ServiceFile
 from lockgate.contracts.report import Report, nearest
+from lockgate.contracts.workloads import WorkloadEntry
 
 __all__ = ["check_grants"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from lockgate.contracts import fields, files, names
+from lockgate.contracts import fields, files, names, workloads
 from lockgate.contracts.model import Compatibility, Discard, Order, OutageSpec, Start
 from lockgate.governance.lint.rules import RULES
 
@@ -146,13 +146,13 @@ def service_schema() -> Schema:
             "publishes": _said("Full names of event types, of any domains.", _list(_EVENT_TYPE)),
             "retry": _said(
                 "The delay before each further attempt; each is a topic of its own.",
-                {"type": "array", "items": _duration(files.MAX_RETRY_MS), "maxItems": files.MAX_TIERS},
+                {"type": "array", "items": _duration(workloads.MAX_RETRY_MS), "maxItems": workloads.MAX_TIERS},
             ),
             "start": _said(
                 "Where a new workload's group begins: at the first record there is, or at the next.",
                 {"enum": list(get_args(Start)), "default": "earliest"},
             ),
-            "concurrency": _said("How many records are handled at once.", _whole(files.MAX_CONCURRENCY, 1)),
+            "concurrency": _said("How many records are handled at once.", _whole(workloads.MAX_CONCURRENCY, 1)),
             "order": _said(
                 "Of what the order is kept while several are handled.",
                 {"enum": list(get_args(Order)), "default": "partition"},
@@ -166,8 +166,8 @@ def service_schema() -> Schema:
                 _object(
                     {
                         "failing": _said("Per cent of the last records.", _whole(100, OutageSpec().failing)),
-                        "of": _said("How many are looked at.", _whole(files.MAX_OUTAGE_RECORDS, OutageSpec().of)),
-                        "probe": _said("How long to wait for the first probe.", _duration(files.MAX_PROBE_MS)),
+                        "of": _said("How many are looked at.", _whole(workloads.MAX_OUTAGE_RECORDS, OutageSpec().of)),
+                        "probe": _said("How long to wait for the first probe.", _duration(workloads.MAX_PROBE_MS)),
                     }
                 ),
             ),
@@ -180,7 +180,7 @@ def service_schema() -> Schema:
             name: ["consumes"] for name in ("retry", "start", "concurrency", "order", "exactly_once", "outage")
         },
     )
-    workloads = {
+    named = {
         "type": "object",
         "minProperties": 1,
         "propertyNames": {"pattern": _NAME["pattern"], "maxLength": names.MAX_PRINCIPAL_LENGTH},
@@ -189,7 +189,7 @@ def service_schema() -> Schema:
     properties = {
         "name": _said("What `lockgate run` and `Service(…)` call it; no other service has it.", _NAME),
         "owner": _said("Who runs the service, and owns its dead letters.", _OWNER),
-        "workloads": _said("Its identities: each is a user, a principal and a consumer group of its name.", workloads),
+        "workloads": _said("Its identities: each is a user, a principal and a consumer group of its name.", named),
     }
     required = tuple(properties)
     properties["retired"] = _retired(

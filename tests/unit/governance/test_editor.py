@@ -13,8 +13,10 @@ import yaml
 
 from lockgate.cli.main import main
 from lockgate.contracts import files
+from lockgate.contracts import workloads as entries
 from lockgate.contracts.fields import Fields, duration_ms
 from lockgate.contracts.load import load
+from lockgate.contracts.workloads import MAX_RETRY_MS
 from lockgate.governance.editor import domain_schema, outdated, service_schema
 from tests.projects import PROJECT, Files, write_project
 from tests.unit.contracts.test_mistakes import FIELDS
@@ -79,7 +81,7 @@ def test_no_reason_is_given_for_what_is_no_mistake() -> None:
 
 
 def test_the_schemas_know_the_fields_that_loading_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever adds a field to `contracts/files.py` adds it to `governance/editor.py`; this fails until then."""
+    """Whoever adds a field to the readers in `contracts` adds it to `governance/editor.py`; this fails until then."""
     known: dict[str, tuple[set[str], set[str]]] = {}
 
     class Recording(Fields):
@@ -88,7 +90,8 @@ def test_the_schemas_know_the_fields_that_loading_knows(tmp_path: Path, monkeypa
             known[where] = set(given["known"]), set(given.get("required", ()))
             super().__init__(node, file, report, **given)
 
-    monkeypatch.setattr(files, "Fields", Recording)
+    for module in (files, entries):
+        monkeypatch.setattr(module, "Fields", Recording)
     domain = "schemas/garden/domain.yaml"
     load(write_project(tmp_path, {**PROJECT, domain: PROJECT[domain] + "lint: {exempt: {doc-type: told}}\n"}))
     domains, services = domain_schema(), service_schema()
@@ -119,7 +122,7 @@ def test_durations_are_judged_alike(text: str) -> None:
     workloads = {"a": {"consumes": ["b.C"], "retry": [text]}}
     document = {"name": "a", "owner": {"team": "A", "contact": "@a"}, "workloads": workloads}
     milliseconds = duration_ms(text)
-    assert (errors("service.yaml", document) == []) is (milliseconds is not None and milliseconds <= files.MAX_RETRY_MS)
+    assert (errors("service.yaml", document) == []) is (milliseconds is not None and milliseconds <= MAX_RETRY_MS)
 
 
 def run(*arguments: str) -> int:
