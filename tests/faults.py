@@ -1,0 +1,212 @@
+"""Faults on the real cluster: worlds that run while something is killed, stopped or cut off, and what came of it.
+
+Every record that is written has one outcome: a result, or a dead letter. One without any is lost; more than one is a
+duplicate. Results and letters are read committed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from lockgate import records
+from lockgate.avro.codec import Decoder, Encoder
+from lockgate.contracts import names
+from lockgate.contracts.derive import consumer_topics
+from lockgate.records import Headers
+from tests.crashes import armed
+from tests.worlds import Running, SharedStack, World, headers_of, make_world
+
+AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY = "at least once", "exactly once", "order: key"
+MODES: dict[str, dict[str, object]] = {
+    AT_LEAST_ONCE: {},
+    EXACTLY_ONCE: {"exactly_once": "true"},
+    ORDER_KEY: {"order": "key", "concurrency": 8},
+}
+_EVERYWHERE = ("fetched", "handled", "sent", "revoked", "left")
+_TRANSACTIONAL = ("offsets", "offsets-sent", "transaction", "transaction-committed")
+CRASHES = {
+    AT_LEAST_ONCE: (*_EVERYWHERE, "acknowledged", "committing", "committed"),
+    EXACTLY_ONCE: (*_EVERYWHERE, *_TRANSACTIONAL),
+    ORDER_KEY: (*_EVERYWHERE, *_TRANSACTIONAL, "committed"),
+}
+"""Which points of `tests.crashes` a mode passes."""
+
+QUICK = {
+    "LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000",
+    "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
+}
+HANDLERS = """
+    import time
+
+    @service.handler("$work")
+    def work(event: a.Made, context: Context) -> b.Sent:
+        time.sleep(0.004)
+        if event.size % 10 == 7:
+            raise Reject("never")
+        if event.size % 20 == 11 or (event.size % 10 == 3 and context.attempt == 1):
+            raise RuntimeError("later")
+        return b.Sent(item_id=event.item_id, origin=str(event.size))
+
+    @service.handler("$sink")
+    def sink(event: b.Sent) -> None: ...
+"""
+_KEYS = 12
+_WAVE = 10
+_PATIENCE = 150.0
+
+
+@attrs.frozen
+class Verdict:
+    """Say what came of a load."""
+
+    written: int
+    lost: int
+    duplicated: int
+    disordered: int
+    """Keys whose first outcomes are not in the order of their records; asked of `order: key` alone."""
+
+    def broken(self, mode: str) -> list[str]:
+        """Return which guarantees of a mode do not hold."""
+        found = ["lost"] if self.lost else []
+        if self.duplicated and mode == EXACTLY_ONCE:
+            found.append("duplicated")
+        if self.disordered and mode == ORDER_KEY:
+            found.append("disordered")
+        return found
+
+
+class Subject:
+    """Hold a world in one mode, write loads to it, and keep the books."""
+
+    def __init__(self, stack: SharedStack, folder: Path, mode: str) -> None:
+        self.mode = mode
+        self.world: World = make_world(stack, folder, retry="[200ms]", partitions=3, **MODES[mode])
+        self.world.write_handlers(HANDLERS)
+        self.environ = dict(QUICK)
+        if mode != AT_LEAST_ONCE:
+            self.environ["LOCKGATE_KAFKA_TRANSACTION_TIMEOUT_MS"] = "3000"
+        self._topics = consumer_topics(self.world.contracts, self.world.contracts.workload(self.world.worker))
+        self._letters = names.dead_letter_topic(self.world.source_topic, self.world.worker)
+        self._framing = records.frame(self.world.schema_id("Made"), b"")
+        events = self.world.contracts.events
+        self._encoder = Encoder(events[f"{self.world.source_topic}.Made"].schema)
+        result = events[f"{self.world.result_topic}.Sent"].schema
+        self._decoder = Decoder(result, result)
+
+    def write(self, load: str, count: int, pause: float = 0.0, enough: Callable[[], object] = lambda: False) -> int:
+        """Write records in waves, `pause` seconds apart, until it is enough; return how many they were."""
+        settings = self.world.settings(self.world.writer).client_config()
+        producer = Producer(settings | {"enable.idempotence": True, "acks": "all"})
+        written = 0
+        while written < count and not (written and enough()):
+            for number in range(written, min(written + _WAVE, count)):
+                item = f"{load}.{number % _KEYS}"
+                datum = {"item_id": item, "size": number, "colour": "RED", "note": None}
+                value = self._framing + self._encoder.encode(datum)
+                headers: Headers = [("ce_id", f"{load}/{number}".encode())]
+                producer.produce(
+                    self.world.source_topic, value, item.encode(), number % _KEYS % 3, headers=list(headers)
+                )
+            written = min(written + _WAVE, count)
+            producer.poll(0)
+            time.sleep(pause)
+        left = producer.flush(60)
+        assert left == 0, f"{left} records were not written: the books would be wrong"
+        return written
+
+    @contextmanager
+    def running(self, point: str | None = None, nth: int = 0) -> Iterator[Running]:
+        """Run the workload; with a point, it is killed there."""
+        environ = dict(self.environ)
+        if point is not None:
+            folder = self.world.root / f"armed-{secrets.token_hex(3)}"
+            armed(folder, point, nth)
+            environ["PYTHONPATH"] = str(folder)
+        with self.world.running(environ=environ) as running:
+            yield running
+
+    def settle(self, running: Running, patience: float = _PATIENCE) -> None:
+        """Wait until the group has come to the end of everything."""
+        with self._admin() as admin:
+            for _ in range(2):  # a record may go from one topic to another while they are looked at
+                running.until(lambda: not self._lag(admin), "the end of everything", patience)
+                time.sleep(0.3)
+
+    def verdict(self, load: str, written: int) -> Verdict:
+        """Hold the outcomes of a load against what was written."""
+        outcomes: Counter[int] = Counter()
+        order: dict[str, dict[int, None]] = defaultdict(dict)
+        for message in self.world.read(self.world.result_topic):
+            item = (message.key() or b"").decode()
+            if item.rpartition(".")[0] == load:
+                number = int(self._decoder.decode(message.value() or b"")["origin"])
+                outcomes[number] += 1
+                order[item].setdefault(number)  # where it comes again, its first place counts
+        for message in self.world.read(self._letters):
+            ident = (dict(headers_of(message)).get("ce_id") or b"").decode()
+            if ident.rpartition("/")[0] == load:
+                outcomes[int(ident.rpartition("/")[2])] += 1
+        return Verdict(
+            written=written,
+            lost=sum(not outcomes[number] for number in range(written)),
+            duplicated=sum(max(0, count - 1) for count in outcomes.values()),
+            disordered=sum(list(numbers) != sorted(numbers) for numbers in order.values()),
+        )
+
+    @contextmanager
+    def _admin(self) -> Iterator[Consumer]:
+        config = self.world.stack.settings("admin").client_config()
+        consumer = Consumer(config | {"group.id": self.world.worker, "enable.auto.commit": False})
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+    def _lag(self, admin: Consumer) -> bool:
+        places = [TopicPartition(topic, partition) for topic in self._topics for partition in range(3)]
+        for entry in admin.committed(places, 30):
+            _, end = admin.get_watermark_offsets(TopicPartition(entry.topic, entry.partition), timeout=30)
+            if max(entry.offset, 0) != end:
+                return True
+        return False
+
+
+def crash(subject: Subject, point: str, nth: int, count: int) -> Verdict:
+    """Kill a process at a point, let another one go on, and return what came of the load."""
+    load = f"{point}-{secrets.token_hex(3)}"
+    if point in ("revoked", "left"):
+        return _crash_in_a_rebalance(subject, load, point, nth, count)
+    subject.write(load, count)
+    with subject.running(point, nth) as victim:
+        assert victim.ended(_PATIENCE) == -signal.SIGKILL, victim.text
+    with subject.running() as heir:
+        subject.settle(heir)
+        heir.stop()
+    return subject.verdict(load, count)
+
+
+def _crash_in_a_rebalance(subject: Subject, load: str, point: str, nth: int, count: int) -> Verdict:
+    with subject.running(point, nth) as victim:
+        victim.until(lambda: "Partitions assigned" in victim.text, "its partitions", _PATIENCE)
+        written: list[int] = []
+        ended = victim.process.poll
+        writing = threading.Thread(
+            target=lambda: written.append(subject.write(load, 50 * count, 0.1, lambda: ended() is not None))
+        )
+        writing.start()
+        with subject.running() as heir:
+            assert victim.ended(_PATIENCE) == -signal.SIGKILL, victim.text
+            writing.join()
+            subject.settle(heir)
+            heir.stop()
+    return subject.verdict(load, written[0])
