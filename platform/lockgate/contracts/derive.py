@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping
-from functools import cached_property
 from itertools import count
 from operator import attrgetter
 from typing import Literal
@@ -111,7 +110,7 @@ class Subject:
     """Where the level is named."""
 
 
-@attrs.frozen(slots=False)  # cached look-ups live in the instance's __dict__
+@attrs.frozen
 class Derived:
     """Hold everything that follows from the contracts, each list in a stable order."""
 
@@ -120,11 +119,6 @@ class Derived:
     acls: tuple[Acl, ...]
     subjects: tuple[Subject, ...]
     groups: tuple[Group, ...]
-
-    @cached_property
-    def acl_locations(self) -> Mapping[str, Location]:
-        """Return, for each principal, where it is declared."""
-        return {principal.name: principal.location for principal in self.principals}
 
     def topics_of(self, workload: str) -> tuple[Topic, ...]:
         """Return the retry, dead-letter and control topics that belong to a workload."""

@@ -196,7 +196,7 @@ def test_a_team_that_reads_nothing_has_no_letters_and_no_operators() -> None:
 def test_a_principal_is_named_with_its_kind_and_known_by_its_line(derived: Derived) -> None:
     gardener = next(principal for principal in derived.principals if principal.name == "gardener")
     assert gardener.user == "User:gardener"
-    assert derived.acl_locations["gardener"] == Location("services/garden/service.yaml", 5)
+    assert gardener.location == Location("services/garden/service.yaml", 5)
 
 
 def test_a_subject_is_named_after_topic_and_record_at_the_level_of_its_domain(derived: Derived) -> None:
