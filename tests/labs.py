@@ -82,6 +82,18 @@ class Flaky:
         return len(self._producer)
 
 
+class Pausing:
+    """What a control topic says, without one."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self.looks = 0
+        """How often it was asked."""
+
+    def look(self) -> None:
+        self.looks += 1
+
+
 class Lab:
     """One workload on a mock cluster."""
 
@@ -97,6 +109,7 @@ class Lab:
         self.service = Service("service")
         self.registry = FakeRegistry()
         self.failures = [0]
+        self.control = Pausing()
         self.producers: Callable[[Any], Any] = lambda producer: producer
         """What wraps each producer that is made."""
         self._raw = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
@@ -134,6 +147,8 @@ class Lab:
             journal=None,
             max_poll_interval=int(self.settings.kafka.get("max.poll.interval.ms", 300_000)) / 1000,
         )
+        control: Any = self.control
+        assembly.intake.control = control
         while not assembly.settlement.prepare():
             pass
         assembly.loop.run(topics)

@@ -117,11 +117,9 @@ class Intake:
         if self.control is not None:
             self.control.look()
             if self.control.paused:
-                self._stand(idle)
-                return []
+                return self._stand(idle)
         if at_most == 0:
-            self._stand(idle)
-            return []
+            return self._stand(idle)
         if self._paused:
             self._go_on()
         now = self.now()
@@ -147,8 +145,11 @@ class Intake:
         """Note that the batch in hand is settled."""
         self._reported += self.keepalive.idle()
 
-    def _stand(self, idle: float) -> None:
-        """Keep the membership alive without taking a record; what is in hand goes on and is committed."""
+    def _stand(self, idle: float) -> list[Any]:
+        """Keep the membership alive without taking a record; what is in hand goes on and is committed.
+
+        Return what is no record: the end of a partition that came just now is told once.
+        """
         if not self._paused:
             self._paused = True
             self._log.info("Paused: no records are taken")
@@ -159,12 +160,13 @@ class Intake:
             self.consumer.pause(new)
             self._standing.update((entry.topic, entry.partition) for entry in new)
         message: Any = self.consumer.poll(idle)
+        self.metadata = self.consumer.consumer_group_metadata()  # ends of partitions are committed meanwhile, too
         if message is None:
-            return
+            return []
         if message.error() is not None:
-            self.report(message)
-        else:  # of a partition that came just now
-            self.put_back([message])
+            return [message]
+        self.put_back([message])  # of a partition that came just now
+        return []
 
     def _go_on(self) -> None:
         """Take records again, but not of partitions that wait for something else."""
@@ -311,6 +313,7 @@ class Intake:
             self.keepalive.forget(place)
             self.offsets.forget(place)
             self._gone.add(place)
+        self._reported = [m for m in self._reported if (m.topic(), m.partition()) not in self._gone]
 
 
 def _places(partitions: Sequence[TopicPartition]) -> list[Place]:

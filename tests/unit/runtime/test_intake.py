@@ -1,0 +1,68 @@
+"""What an intake does while it takes no records: nothing that the brokers tell only once may get lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from lockgate.runtime.intake import Intake
+from lockgate.runtime.patience import Patience
+
+
+class Message:
+    """Stand in for what a poll returns."""
+
+    def __init__(self, place: tuple[str, int], offset: int, error: KafkaError | None = None) -> None:
+        self._place, self._offset, self._error = place, offset, error
+
+    def topic(self) -> str:
+        return self._place[0]
+
+    def partition(self) -> int:
+        return self._place[1]
+
+    def offset(self) -> int:
+        return self._offset
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+
+class Consumer:
+    """Stand in for a client that has partitions, and one message."""
+
+    def __init__(self, message: Message) -> None:
+        self.next: Message | None = message
+        self.sought: list[tuple[str, int, int]] = []
+
+    def poll(self, _: float) -> Message | None:
+        message, self.next = self.next, None
+        return message
+
+    def consumer_group_metadata(self) -> str:
+        return "the membership"
+
+    def assignment(self) -> list[Any]:
+        return []
+
+    def seek(self, partition: Any) -> None:
+        self.sought.append((partition.topic, partition.partition, partition.offset))
+
+
+def intake(message: Message) -> tuple[Intake, Consumer]:
+    consumer: Any = Consumer(message)
+    return Intake("work", lambda: consumer, Patience()), consumer
+
+
+def test_the_end_of_a_partition_is_passed_on_with_the_membership_to_commit_it_under() -> None:
+    end = Message(("items", 0), 3, KafkaError(KafkaError._PARTITION_EOF))
+    standing, _ = intake(end)
+    assert standing.take(0) == [end]
+    assert standing.metadata == "the membership"
+
+
+def test_a_record_is_put_back() -> None:
+    standing, consumer = intake(Message(("items", 0), 3))
+    assert standing.take(0) == []
+    assert consumer.sought == [("items", 0, 3)]
