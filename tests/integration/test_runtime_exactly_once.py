@@ -121,6 +121,19 @@ def test_every_kind_of_output_and_its_offsets_are_committed_and_nothing_is_left_
     assert len(lab.world.outcomes()) == sum(map(len, written)) + 3
 
 
+def test_what_is_too_large_costs_its_neighbours_nothing(lab: Lab) -> None:
+    for _ in range(3):
+        lab.write("good", 4)
+        lab.write("large", 1)
+    with lab.world.running(environ=QUICK) as running:
+        running.until(lambda: len(lab.results("good")) == 4, "the results around it")
+        running.until(lab.settled, "the end of everything")
+        running.stop()
+    good = lab.results("good")
+    assert "did not take" not in running.text, "nothing was read again"
+    assert set(good.values()) == {3}
+
+
 def test_kills_in_the_middle_repeat_no_result(lab: Lab) -> None:
     lab.write("kill", 400, millis=3)
     for some in (30, 120, 240):

@@ -41,12 +41,14 @@ class _Recording:
         self._producer = producer
         self._recorder = recorder
         self._refused: list[tuple[Any, KafkaError]] = []
-        self._broken = False
+        self._broken = self._spoilt = False
 
     def produce(self, topic: str, value: Any, key: Any, partition: int, *, on_delivery: Any, headers: Any) -> None:
         if len(value or b"") > self._recorder.limit:
             self._refused.append((on_delivery, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)))
             self._broken = True  # as the client does it: the transaction can only be aborted now
+        elif self._spoilt:
+            self._refused.append((on_delivery, KafkaError(KafkaError._PURGE_QUEUE)))
         elif self._broken:
             raise KafkaException(KafkaError(KafkaError._STATE, "in an error state", txn_requires_abort=True))
         else:
@@ -75,6 +77,7 @@ class _Recording:
 
     def abort_transaction(self, *arguments: Any) -> None:
         self._recorder.aborted += 1
+        self._spoilt = self._broken  # as seen with the real one: it purges what the next transaction sends
         self._call("abort_transaction", *arguments)
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -150,7 +153,8 @@ def test_what_requires_an_abort_gets_one_and_nothing_of_it_counts(lab: Lab, reco
     run(lab, "a", "quiet", "b")
     assert recorder.committed == [("mail", b"a"), ("mail", b"b")]
     assert (recorder.aborted, recorder.made) == (1, 1)
-    assert lab.seen == ["a", "quiet", "b"] * 2  # type: ignore[attr-defined]
+    # those behind it are in its batch, or come later where the brokers gave one record first
+    assert lab.seen in (["a", "quiet", "b"] * 2, ["a", "a", "quiet", "b"])  # type: ignore[attr-defined]
 
 
 def test_after_a_fatal_error_a_new_producer_goes_on(lab: Lab, recorder: Recorder) -> None:

@@ -46,7 +46,7 @@ class SettingsLinks:
             self._login.on_error(error)
             on_error(error)
 
-        return self._login.watch(connect_producer(self._settings, self._workload, report, transactional_id))
+        return self._login.watch(connect_producer(self._settings, self._workload, report, transactional_id), "producer")
 
     def close(self) -> None:
         """Close the connections to the registry."""

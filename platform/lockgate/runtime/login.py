@@ -34,14 +34,17 @@ class Login:
         self._password = settings.password
         self._changed: tuple[str, str] | None = None
         self._patience = patience
-        self._clients: list[Consumer | KafkaProducer] = []
+        self._clients: dict[str, Consumer | KafkaProducer] = {}
         self._log = logger_for(workload, group=workload)
         self.trusted = False
         """Whether the brokers have taken the login once."""
 
-    def watch(self, client: _Client) -> _Client:
-        """Keep a client's credentials up to date, also one that is made from settings that were read long ago."""
-        self._clients.append(client)
+    def watch(self, client: _Client, role: str) -> _Client:
+        """Keep a client's credentials up to date, also one that is made from settings that were read long ago.
+
+        The client that had this role before is let go: after a fatal error a new one takes its place.
+        """
+        self._clients[role] = client
         if self._changed is not None:
             client.set_sasl_credentials(*self._changed)
         return client
@@ -64,6 +67,6 @@ class Login:
         if settings.username is not None and settings.password not in (None, self._password):
             self._password = settings.password
             self._changed = (settings.username, settings.password or "")
-            for client in self._clients:
+            for client in tuple(self._clients.values()):
                 client.set_sasl_credentials(*self._changed)
             self._log.info("The password has changed; the new one is used")

@@ -32,8 +32,9 @@ class Transactions:
     """Run transactions on a channel's producer.
 
     Errors are told apart as the client documents it: what is retriable is asked again, what requires an abort gets
-    one, and after anything else the producer is given up. A new one with the same transactional id ends whatever the
-    old one left open before it begins. `timeout` (seconds) bounds the repetition of one call.
+    one, and after anything else the producer is given up; also after it did not deliver an output. A new one with the
+    same transactional id ends whatever the old one left open before it begins. `timeout` (seconds) bounds the
+    repetition of one call.
     """
 
     def __init__(self, channel: Channel, timeout: float = 15.0) -> None:
@@ -70,13 +71,14 @@ class Transactions:
             return Ending.ABORTED, error
         client = self._channel.client
         committing = False
+        refused: KafkaError | None = None
         try:
             client.begin_transaction()
             for ticket in tickets:
                 for output in ticket.outputs:
                     self._channel.send(ticket, output)
             self._channel.flush()
-            error = next((error for ticket in tickets for _, _, error in ticket.errors), None)
+            error = refused = next((error for ticket in tickets for _, _, error in ticket.errors), None)
             if error is None:
                 if positions:
                     self._insist(client.send_offsets_to_transaction, positions, metadata)
@@ -91,10 +93,15 @@ class Transactions:
             except KafkaException:
                 pass  # what it left open is ended by the next producer
             else:
+                if refused is not None:  # the client may purge what its next transaction sends
+                    self._renew()
                 return Ending.ABORTED, error
+        self._renew()
+        return (Ending.UNKNOWN if committing else Ending.ABORTED), error
+
+    def _renew(self) -> None:
         self._prepared = False
         self._channel.renew()
-        return (Ending.UNKNOWN if committing else Ending.ABORTED), error
 
     def _insist(self, call: Callable[..., None], *arguments: Any) -> None:
         insist(call, *arguments, timeout=self._timeout)

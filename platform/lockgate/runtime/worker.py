@@ -86,8 +86,8 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             workload,
             table,
             registry=registry,
-            consumer=lambda: login.watch(connect_consumer(settings, workload.name, login.on_error)),
-            producer=lambda: login.watch(connect_producer(settings, workload.name, login.on_error, own_id)),
+            consumer=lambda: login.watch(connect_consumer(settings, workload.name, login.on_error), "consumer"),
+            producer=lambda: login.watch(connect_producer(settings, workload.name, login.on_error, own_id), "producer"),
             patience=patience,
             stop=stop,
             journal=Journal(Path(folder), workload.name) if folder else None,
@@ -101,7 +101,7 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
         control = Control(
             workload.name,
             names.control_topic(domain.topic.name, workload.name),
-            lambda: login.watch(connect_control(settings, workload.name, login.on_error)),
+            lambda: login.watch(connect_control(settings, workload.name, login.on_error), "control"),
             patience,
         )
         start.hear(control)

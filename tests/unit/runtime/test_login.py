@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def login(root: Path, patience: Patience) -> tuple[Login, Client]:
     found = Login("work", root, identity("work", root), patience)
     client = Client()
-    assert found.watch(client) is client  # type: ignore[type-var]  # a stand-in
+    assert found.watch(client, "producer") is client  # type: ignore[type-var]  # a stand-in
     return found, client
 
 
@@ -73,13 +74,25 @@ def test_a_client_that_is_made_after_a_rotation_gets_the_new_password(secret: Pa
     secret.write_text("s3cret\n")
     one.on_error(REFUSED)
     late = Client()
-    one.watch(late)  # type: ignore[type-var]  # a stand-in
+    one.watch(late, "consumer")  # type: ignore[type-var]  # a stand-in
     assert late.credentials == [("work", "s3cret")]
+
+
+def test_a_client_is_let_go_when_another_takes_its_place(secret: Path, tmp_path: Path) -> None:
+    one, first = login(tmp_path, Patience())
+    gone = weakref.ref(first)
+    second = Client()
+    one.watch(second, "producer")  # type: ignore[type-var]  # a stand-in
+    del first
+    assert gone() is None, "its connections and threads would stay as long as the process"
+    secret.write_text("s3cret\n")
+    one.on_error(REFUSED)
+    assert second.credentials == [("work", "s3cret")]
 
 
 def test_a_program_without_patience_takes_it_up_as_well(secret: Path, tmp_path: Path) -> None:
     one, client = Login("work", tmp_path, identity("work", tmp_path)), Client()
-    one.watch(client)  # type: ignore[type-var]  # a stand-in
+    one.watch(client, "producer")  # type: ignore[type-var]  # a stand-in
     secret.write_text("s3cret\n")
     one.on_error(REFUSED)
     assert client.credentials == [("work", "s3cret")]
