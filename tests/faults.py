@@ -185,7 +185,7 @@ def crash(subject: Subject, point: str, nth: int, count: int) -> Verdict:
     """Kill a process at a point, let another one go on, and return what came of the load."""
     load = f"{point}-{secrets.token_hex(3)}"
     if point in ("revoked", "left"):
-        return _crash_in_a_rebalance(subject, load, point, nth, count)
+        return _crash_in_a_rebalance(subject, load, point, count)
     subject.write(load, count)
     with subject.running(point, nth) as victim:
         assert victim.ended(_PATIENCE) == -signal.SIGKILL, victim.text
@@ -195,8 +195,8 @@ def crash(subject: Subject, point: str, nth: int, count: int) -> Verdict:
     return subject.verdict(load, count)
 
 
-def _crash_in_a_rebalance(subject: Subject, load: str, point: str, nth: int, count: int) -> Verdict:
-    with subject.running(point, nth) as victim:
+def _crash_in_a_rebalance(subject: Subject, load: str, point: str, count: int) -> Verdict:
+    with subject.running(point, 1) as victim:
         victim.until(lambda: "Partitions assigned" in victim.text, "its partitions", _PATIENCE)
         written: list[int] = []
         ended = victim.process.poll
@@ -204,6 +204,7 @@ def _crash_in_a_rebalance(subject: Subject, load: str, point: str, nth: int, cou
             target=lambda: written.append(subject.write(load, 50 * count, 0.1, lambda: ended() is not None))
         )
         writing.start()
+        victim.until(lambda: "Sent to retry tier" in victim.text, "its first records", _PATIENCE)
         with subject.running() as heir:
             assert victim.ended(_PATIENCE) == -signal.SIGKILL, victim.text
             writing.join()

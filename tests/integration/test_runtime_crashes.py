@@ -12,7 +12,7 @@ from tests.faults import AT_LEAST_ONCE, EXACTLY_ONCE, Subject, Verdict, crash
 from tests.worlds import SharedStack
 
 TELLING = {
-    AT_LEAST_ONCE: ("acknowledged", "revoked"),
+    AT_LEAST_ONCE: ("acknowledged", "left"),
     EXACTLY_ONCE: ("offsets", "offsets-sent"),
 }
 

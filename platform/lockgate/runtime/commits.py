@@ -42,7 +42,8 @@ class Commits:
 
     The client sends an asynchronous commit whenever it can, under whichever assignment it has by then: one that waited
     for a coordinator can reach the brokers after its partition has gone over, and there it counts. So commits are made
-    one at a time by a thread that waits for the answer, and no assignment ends before it.
+    one at a time by a thread that waits for the answer, and no assignment ends before it. None may be under way when
+    the consumer is polled: see `Leaving.before_poll`.
     """
 
     def __init__(self, workload: str, consumer: Consumer, offsets: Offsets, patience: Patience) -> None:

@@ -27,7 +27,14 @@ _FINISH_WITHIN = 30.0
 
 
 class Leaving(Protocol):
-    """What has to be done when assignments end; a settlement does it."""
+    """What has to be done when assignments end, and before they can; a settlement does it."""
+
+    def before_poll(self) -> None:
+        """Make sure that no commit is under way in another thread.
+
+        The client lets one thread in at a time, also while it calls back. A rebalance within the poll would wait for
+        a commit that waits for that poll to end: for ever.
+        """
 
     def leave(self, places: Collection[Place]) -> None:
         """Commit what is finished in partitions that are given back."""
@@ -114,6 +121,8 @@ class Intake:
         Messages are untyped: the client's stubs make every one of their fields optional. Partitions come and go, and
         held-back ones go on, only in here.
         """
+        if self._leaving is not None:
+            self._leaving.before_poll()
         if self.control is not None:
             self.control.look()
             if self.control.paused:

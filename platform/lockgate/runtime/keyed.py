@@ -65,6 +65,10 @@ class CutSettlement:
         """Commit in the background."""
         self.commits.now_and_then()
 
+    def before_poll(self) -> None:
+        """Wait for the commit under way."""
+        self.commits.settle()
+
     def leave(self, places: Collection[Place]) -> None:
         """Commit, and wait for it."""
         self.commits.last(places)

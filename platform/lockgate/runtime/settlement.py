@@ -75,6 +75,10 @@ class AtLeastOnce:
         """Commit in the background."""
         self._commits.now_and_then()
 
+    def before_poll(self) -> None:
+        """Wait for the commit under way."""
+        self._commits.settle()
+
     def leave(self, places: Collection[Place]) -> None:
         """Commit, and wait for it."""
         self._commits.last(places)
@@ -138,6 +142,9 @@ class ExactlyOnce:
         """Commit what came without a batch: positions behind transaction markers."""
         if self._intake.now() >= self._not_before:
             self._transact([])
+
+    def before_poll(self) -> None:
+        """Have nothing under way: transactions are this thread's own."""
 
     def leave(self, places: Collection[Place]) -> None:
         """Have nothing to commit: every batch is settled before the next poll."""
