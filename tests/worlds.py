@@ -18,6 +18,14 @@ from typing import Any
 
 import attrs
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from lockgate import records
 from lockgate.avro.codec import Encoder
@@ -32,6 +40,23 @@ from lockgate.registry import Registry
 
 PATIENCE = 60.0
 """Seconds after which a test stops waiting for what should have happened long ago."""
+
+
+def withdraw(world: World, topic: str) -> None:
+    """Take the worker's right to write a topic away, and wait until the brokers have noticed."""
+    admin = AdminClient(world.stack.settings("admin").client_config())
+    chosen = AclBindingFilter(
+        ResourceType.TOPIC,
+        topic,
+        ResourcePatternType.LITERAL,
+        f"User:{world.worker}",
+        None,  # type: ignore[arg-type]  # any host; its stub leaves that out
+        AclOperation.WRITE,
+        AclPermissionType.ANY,
+    )
+    (answer,) = admin.delete_acls([chosen], request_timeout=10).values()
+    assert len(answer.result()) == 1
+    eventually(lambda: not admin.describe_acls(chosen, request_timeout=10).result(), "the right to be gone")
 
 
 def quiet(_: object, *__: object) -> None:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka.admin import (
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
 
 from lockgate.contracts import names
 from lockgate.records import Coordinates
-from tests.worlds import Raw, World, envelope_of, eventually
+from tests.worlds import Raw, World, envelope_of, withdraw
 
 HANDLERS = """
     @service.handler("$work")
@@ -26,23 +18,6 @@ HANDLERS = """
     @service.handler("$sink")
     def sink(event: b.Sent) -> None: ...
 """
-
-
-def withdraw(world: World, topic: str) -> None:
-    """Take the worker's right to write a topic away, and wait until the brokers have noticed."""
-    admin = AdminClient(world.stack.settings("admin").client_config())
-    chosen = AclBindingFilter(
-        ResourceType.TOPIC,
-        topic,
-        ResourcePatternType.LITERAL,
-        f"User:{world.worker}",
-        None,  # type: ignore[arg-type]  # any host; its stub leaves that out
-        AclOperation.WRITE,
-        AclPermissionType.ANY,
-    )
-    (answer,) = admin.delete_acls([chosen], request_timeout=10).values()
-    assert len(answer.result()) == 1
-    eventually(lambda: not admin.describe_acls(chosen, request_timeout=10).result(), "the right to be gone")
 
 
 @pytest.mark.parametrize("output", ["result", "retry", "dead-letter"])

@@ -17,7 +17,7 @@ from lockgate.contracts import names
 from lockgate.runtime.channel import Channel
 from lockgate.runtime.clients import connect_consumer, connect_producer
 from lockgate.runtime.transactions import Ending, Transactions
-from tests.worlds import Raw, SharedStack, World, eventually, make_world, quiet
+from tests.worlds import Raw, SharedStack, World, eventually, make_world, quiet, withdraw
 
 HANDLERS = """
     import json, os, time
@@ -132,6 +132,27 @@ def test_what_is_too_large_costs_its_neighbours_nothing(lab: Lab) -> None:
     good = lab.results("good")
     assert "did not take" not in running.text, "nothing was read again"
     assert set(good.values()) == {3}
+
+
+def test_while_no_letter_may_be_written_nothing_is_taken_and_afterwards_all_goes_on(lab: Lab) -> None:
+    world = lab.world
+    topic = names.dead_letter_topic(world.source_topic, world.worker)
+    letters = lab.letters("reject")
+    with world.running(environ=QUICK) as running:
+        running.until(lambda: "Partitions assigned" in running.text, "its start")
+        withdraw(world, topic)
+        lab.write("reject", 1)
+        running.until(lambda: "did not take the outputs" in running.text, "the refusal")
+        (behind,) = lab.write("behind", 1)
+        running.until(lambda: running.text.count("did not take the outputs") > 1, "the next refusal")
+        assert f"to={topic}" in running.text, "it says what it waits for"
+        assert world.committed(world.worker, world.source_topic)[behind.partition] < behind.offset
+        assert not lab.results("behind")
+        world.stack.apply(world.root)
+        running.until(lambda: lab.results("behind") == items("behind", 1), "what stood behind it")
+        running.until(lab.settled, "the end of everything")
+        running.stop()
+    assert lab.letters("reject") == letters + items("reject", 1), "the letter, once"
 
 
 def test_kills_in_the_middle_repeat_no_result(lab: Lab) -> None:
