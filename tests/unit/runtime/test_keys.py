@@ -100,10 +100,15 @@ class _Machine(RuleBasedStateMachine):
             self.act(self.keys.arrive(key, ident, Item(key, ident, name, offset)))
 
     @precondition(lambda self: self.letters)
-    @rule(data=st.data())
-    def replayed(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), behind_another=st.booleans())
+    def replayed(self, data: st.DataObject, behind_another: bool) -> None:
         key, source = data.draw(st.sampled_from(sorted(self.letters)))
         self.topics[TIER1].append((key, (source, 1, 0)))
+        if behind_another:  # it arrives while a record of the domain topic is in hand
+            self.produced_and_read_in_a_row(key, 2)
+            self.due |= {(TIER1, offset) for offset in range(len(self.topics[TIER1]))}
+            while self.position[TIER1] < len(self.topics[TIER1]):
+                self.read(TIER1)
 
     @rule(name=st.sampled_from([TIER1, TIER2]), data=st.data())
     def time_passes(self, name: str, data: st.DataObject) -> None:
