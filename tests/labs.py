@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from lockgate import RegistryUnavailable, Service
 from lockgate.avro.codec import Encoder
+from lockgate.committed import Committed
 from lockgate.connection import Settings
 from lockgate.contracts.model import Contracts, Domain, EventType, Location, Owner, TopicSpec, Workload
 from lockgate.contracts.model import Service as DeclaredService
@@ -37,6 +38,10 @@ SENT = SCHEMA | {"name": "Sent", "namespace": "mail"}
 LETTERS = "items.dlq.work"
 NOTHING = -1001
 """What the client says where nothing was committed."""
+
+
+PATIENCE = 120.0
+"""Seconds after which a workload under test is stopped anyway, so that what it has not done is seen."""
 
 
 class FakeRegistry:
@@ -113,6 +118,7 @@ class Lab:
         self.producers: Callable[[Any], Any] = lambda producer: producer
         """What wraps each producer that is made."""
         self._raw = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+        self._committed = Committed({"bootstrap.servers": bootstrap})
 
     def put(self, *items: str, partition: int = 0) -> None:
         for item in items:
@@ -165,18 +171,25 @@ class Lab:
     def stop_when(self, happened: Callable[[], bool]) -> None:
         """Request the stop from outside, once something has happened."""
 
+        deadline = time.monotonic() + PATIENCE
+
         def watch() -> None:
-            while not happened() and not self.stop.requested:
+            while not self.stop.requested and time.monotonic() < deadline:
+                with suppress(KafkaException):  # on a busy machine even brokers in this process may not answer in time
+                    if happened():
+                        break
                 time.sleep(0.05)
             self.stop.request()
 
         threading.Thread(target=watch, daemon=True).start()
 
     def committed(self, partition: int = 0) -> int:
-        consumer = Consumer({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": self.workload.name})
-        (found,) = consumer.committed([TopicPartition("items", partition)], 10)
-        consumer.close()
-        return found.offset
+        place = ("items", partition)
+        return self._committed.of([self.workload.name], [place])[self.workload.name].get(place, NOTHING)
+
+    def close(self) -> None:
+        """Let go of what looks at the group from outside."""
+        self._committed.close()
 
     def commit(self, positions: list[TopicPartition]) -> None:
         """Commit offsets as the workload's own consumer."""
@@ -201,5 +214,7 @@ def running_lab() -> Iterator[Lab]:
     """Start a mock cluster with one broker, and end it."""
     anchor = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 1, "log_level": 0})
     brokers = anchor.list_topics(timeout=10).brokers.values()
-    yield Lab(",".join(f"{broker.host}:{broker.port}" for broker in brokers), "work")
+    lab = Lab(",".join(f"{broker.host}:{broker.port}" for broker in brokers), "work")
+    yield lab
+    lab.close()
     anchor.flush(0)
