@@ -22,6 +22,7 @@ import click
 
 from tests.crashes import POINTS
 from tests.faults import CRASHES, MODES, Subject, Verdict, crash
+from tests.outages import OUTAGES, outage
 from tests.worlds import SharedStack
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,21 +91,24 @@ def print_table(rows: Sequence[dict[str, object]]) -> None:
 @click.option(
     "--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only these; all where none is named."
 )
-@click.option("--fault", "faults", multiple=True, type=click.Choice(list(POINTS)), help="Only these.")
+@click.option("--fault", "faults", multiple=True, type=click.Choice([*POINTS, *OUTAGES]), help="Only these.")
 @click.option("--runs", default=1, show_default=True, help="How often each.")
 @click.option("--count", default=240, show_default=True, help="Records of a run.")
 @click.option("--seed", default=1, show_default=True, help="Of the records at which processes are killed.")
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report here.")
 def main(modes: Sequence[str], faults: Sequence[str], runs: int, count: int, seed: int, report: Path | None) -> None:
     modes = modes or list(MODES)
-    faults = faults or list(POINTS)
+    faults = faults or [*POINTS, *OUTAGES]
     done: list[Run] = []
 
     def one(fault: str, subject: Subject, dice: random.Random) -> None:
         started = time.monotonic()
         verdict, failure = None, None
         try:
-            verdict = crash(subject, fault, dice.randint(1, count // 4), count)
+            if fault in OUTAGES:
+                verdict = outage(subject, fault, count)
+            else:
+                verdict = crash(subject, fault, dice.randint(1, count // 4), count)
         except AssertionError as error:
             failure = str(error)[-4000:]
         except Exception:
@@ -123,6 +127,10 @@ def main(modes: Sequence[str], faults: Sequence[str], runs: int, count: int, see
         subjects = [Subject(stack, Path(folder) / str(number), mode) for number, mode in enumerate(modes)]
         with ThreadPoolExecutor() as pool:  # side by side: most of the time is the brokers' patience with the dead
             list(pool.map(crashes, subjects))
+        for fault in OUTAGES:  # these are everybody's, so one after the other
+            for _ in range(runs if fault in faults else 0):
+                for subject in subjects:
+                    one(fault, subject, random.Random(seed))
     rows = [
         row_of(fault, mode, found)
         for fault in faults
