@@ -16,7 +16,7 @@ from tests.labs import Lab, running_lab
 PATIENT = {"max.poll.interval.ms": "3500", "session.timeout.ms": "3500", "heartbeat.interval.ms": "200"}
 """As short as the mock brokers' three seconds for a group to form allow."""
 TOO_LONG = 10.5
-LONG = 5.0
+LONG = 9.0
 
 
 @pytest.fixture

@@ -314,12 +314,13 @@ class Intake:
         """Drop everything known about partitions; none of them is still paused when it comes back."""
         for entry in partitions:
             place = (entry.topic, entry.partition)
-            if place in self._waiting or place in self._throttled or place in self._standing:
+            # the client keeps it paused beyond the assignment: it would stand still when it comes back
+            paused = self.keepalive.forget(place)
+            if paused or place in self._waiting or place in self._throttled or place in self._standing:
                 self._waiting.forget(place)
                 self._throttled.discard(place)
                 self._standing.discard(place)
                 self.consumer.resume([TopicPartition(*place)])
-            self.keepalive.forget(place)
             self.offsets.forget(place)
             self._gone.add(place)
         self._reported = [m for m in self._reported if (m.topic(), m.partition()) not in self._gone]

@@ -73,10 +73,12 @@ class KeepAlive:
         """Wait for the batch in hand, where this is the thread that polls; tell whether it was settled."""
         return threading.current_thread() is not self._thread or self._idle.wait(seconds)
 
-    def forget(self, place: Place) -> None:
-        """Drop a partition that comes or goes: nothing of it is paused any more."""
+    def forget(self, place: Place) -> bool:
+        """Drop a partition that comes or goes; tell whether it was paused here: the caller resumes it."""
+        paused = place in self._paused
         self._paused.discard(place)
         self._back.pop(place, None)
+        return paused
 
     def close(self) -> None:
         """Poll no more."""

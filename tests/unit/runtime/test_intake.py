@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer as RealConsumer
+from confluent_kafka import KafkaError, TopicPartition
 
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.patience import Patience
@@ -35,6 +36,9 @@ class Consumer:
     def __init__(self, message: Message) -> None:
         self.next: Message | None = message
         self.sought: list[tuple[str, int, int]] = []
+        self.assigned: set[tuple[str, int]] = set()
+        self.paused: set[tuple[str, int]] = set()
+        """As with the real client, it outlasts an assignment."""
 
     def poll(self, _: float) -> Message | None:
         message, self.next = self.next, None
@@ -44,7 +48,13 @@ class Consumer:
         return "the membership"
 
     def assignment(self) -> list[Any]:
-        return []
+        return [TopicPartition(*place) for place in self.assigned]
+
+    def pause(self, partitions: list[Any]) -> None:
+        self.paused |= {(entry.topic, entry.partition) for entry in partitions}
+
+    def resume(self, partitions: list[Any]) -> None:
+        self.paused -= {(entry.topic, entry.partition) for entry in partitions}
 
     def seek(self, partition: Any) -> None:
         self.sought.append((partition.topic, partition.partition, partition.offset))
@@ -66,3 +76,12 @@ def test_a_record_is_put_back() -> None:
     standing, consumer = intake(Message(("items", 0), 3))
     assert standing.take(0) == []
     assert consumer.sought == [("items", 0, 3)]
+
+
+def test_a_partition_that_goes_while_a_handler_is_slow_does_not_come_back_standing_still() -> None:
+    slow, consumer = intake(Message(("items", 0), 3, KafkaError(KafkaError._PARTITION_EOF)))
+    consumer.assigned = {("items", 0), ("items", 1)}
+    slow.keepalive._steer()  # what its thread does while a batch takes long
+    assert consumer.paused == consumer.assigned
+    slow._on_lost(cast("RealConsumer", consumer), [TopicPartition("items", 0)])
+    assert consumer.paused == {("items", 1)}
