@@ -155,6 +155,7 @@ class Lab:
         )
         control: Any = self.control
         assembly.intake.control = control
+        self.intake = assembly.intake
         while not assembly.settlement.prepare():
             pass
         assembly.loop.run(topics)

@@ -40,28 +40,27 @@ def test_records_that_are_dropped_and_letters_and_results_that_are_only_claimed_
         tmp_path,
         """
         from lockgate.records import derived_event_id
-        from lockgate.runtime.outcomes import Outcomes
         from lockgate.runtime.publisher import Publisher
 
-        send_letter, publish = Outcomes._letter, Publisher.results
+        send_letter, publish = Publisher.letter, Publisher.results
 
-        def letter(self, record, attempt, failure):
-            if self._workload.name == "orders-service":
+        def letter(self, progress, record, attempt, failure):
+            if self._workload == "orders-service":
                 return  # dropped: its offset is committed all the same
-            if self._workload.name == "payments-service":
-                self._publisher._ticket(record, "dead-lettered", attempt, failure)  # claimed, and never sent
+            if self._workload == "payments-service":
+                self._ticket(progress, record, "dead-lettered", attempt, failure)  # claimed, and never sent
                 return
-            send_letter(self, record, attempt, failure)
+            send_letter(self, progress, record, attempt, failure)
 
-        def results(self, record, attempt, events):
+        def results(self, progress, record, attempt, events):
             if self._workload != "shipping-service.payments":
-                return publish(self, record, attempt, events)
-            ticket = self._ticket(record, "handled", attempt)  # claimed, and never sent
+                return publish(self, progress, record, attempt, events)
+            ticket = self._ticket(progress, record, "handled", attempt)  # claimed, and never sent
             for position, event in enumerate(events):
                 ident = derived_event_id(record.event_id, self._workload, position)
                 ticket.results.append((event.topic, event.event_type, ident))
 
-        Outcomes._letter, Publisher.results = letter, results
+        Publisher.letter, Publisher.results = letter, results
         """,
     )
     with run.services as services:
@@ -90,18 +89,18 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
         tmp_path,
         """
         import time
-        from lockgate.runtime.loop import Loop
-        from lockgate.runtime.offsets import Offsets
+        from lockgate.runtime.offsets import Progress
+        from lockgate.runtime.settlement import AtLeastOnce
 
-        settle = Loop._settle
+        settle = AtLeastOnce.settle
 
         def commit_first(self):
-            self._intake._commit_and_wait(None)
+            self._commits.last()
             time.sleep(0.5)  # the moment that the kill has to meet
             settle(self)
 
-        Offsets.hold = lambda self, place, offset: None
-        Loop._settle = commit_first
+        Progress.hold = lambda self, offset: None
+        AtLeastOnce.settle = commit_first
         """,
     )
     with ThreadPoolExecutor(1) as pool, run.services as services:

@@ -178,7 +178,8 @@ def test_where_nobody_saw_the_end_of_a_commit_the_groups_offsets_tell(
 ) -> None:
     recorder.errors["commit_transaction"] = [(when, FATAL)]
     run(lab, "a", "b")
-    assert lab.seen == ["a", "b"] * runs, "again only where it was not committed"  # type: ignore[attr-defined]
+    # again only where it was not committed; "b" is in its batch, or comes later where the brokers gave one record first
+    assert lab.seen in (["a", "b"] * runs, ["a"] * runs + ["b"])  # type: ignore[attr-defined]
     assert recorder.committed == [("mail", b"a"), ("mail", b"b")]
 
 
