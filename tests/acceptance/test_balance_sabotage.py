@@ -84,11 +84,14 @@ def test_records_that_are_dropped_and_letters_and_results_that_are_only_claimed_
 
 @pytest.mark.usefixtures("clean")
 def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedStack, tmp_path: Path) -> None:
+    lingering = tmp_path / "lingering"
+    lingering.touch()
     run = sabotaged(
         stack,
         tmp_path,
-        """
+        f"""
         import time
+        from pathlib import Path
         from lockgate.runtime.offsets import Progress
         from lockgate.runtime.settlement import AtLeastOnce
 
@@ -96,7 +99,8 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
 
         def commit_first(self):
             self._commits.last()
-            time.sleep(0.5)  # the moment that the kill has to meet
+            if Path({str(lingering)!r}).exists():
+                time.sleep(0.5)  # the moment that the kill has to meet
             settle(self)
 
         Progress.hold = lambda self, offset: None
@@ -109,6 +113,7 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
         family = psutil.Process(services.pid("payments-service"))
         for process in [*family.children(recursive=True), family]:
             process.kill()
+        lingering.unlink()
         services.forget("payments-service")
         services.start("payments-service", label="payments-service-again")
         load = loading.result()
