@@ -39,6 +39,8 @@ def _nothing() -> None:
 
 
 _POLL = 0.1
+_CONTROLLER_SECONDS = 90.0
+"""A quorum that has lost its leader elects another one, which on a busy machine takes more than one attempt."""
 _SCRAM_ITERATIONS = 4096  # Kafka's minimum; passwords are 256 random bits, so more would only cost time
 
 
@@ -110,8 +112,17 @@ def admit_administrator(
     check: Callable[[], None] = _nothing,
 ) -> None:
     """Make the SCRAM user `admin` where it is missing, and wait until it may log in with each configuration."""
-    if not is_user(client, ADMIN):
-        admit(client, ADMIN, identities.password(ADMIN))
+
+    def made() -> bool:
+        try:
+            if not is_user(client, ADMIN):
+                admit(client, ADMIN, identities.password(ADMIN))
+        except ClusterUnavailable:
+            brokers_seen(client, 1.0)  # the controller may be another one by now: the client asks only for a reason
+            return False
+        return True
+
+    wait_until(made, _CONTROLLER_SECONDS, "the controller", check)
     for config in configs:
 
         def admitted(config: dict[str, Any] = config) -> bool:
@@ -139,7 +150,7 @@ def admit(client: AdminClient, user: str, password: str) -> None:
 def is_user(client: AdminClient, user: str) -> bool:
     """Return whether the cluster knows a SCRAM user."""
     try:
-        asked: Any = client.describe_user_scram_credentials([user], request_timeout=20)  # a dict, for a list of names
+        asked: Any = client.describe_user_scram_credentials([user], request_timeout=5)  # a dict, for a list of names
         asked[user].result(timeout=30)
     except KafkaException as error:
         if error.args[0].code() == KafkaError.RESOURCE_NOT_FOUND:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -13,6 +12,7 @@ from confluent_kafka import Consumer, Producer
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import UsageError
 from lockgate.runtime.channel import Channel
+from lockgate.runtime.clock import SteadyClock
 from lockgate.runtime.concurrent import ConcurrentLoop
 from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder, SubjectSource
@@ -56,11 +56,12 @@ def assemble(
     patience: Patience,
     stop: Stop,
     journal: OutcomeLog | None,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     max_poll_interval: float = 300.0,
 ) -> Assembly:
     """Return the loop of a workload; `clock` gives the seconds since the epoch that due times are held against.
 
+    Where none is given it is a steady one, which hears the brokers' time.
     `consumer` and `producer` make the clients; that of a workload with `exactly_once` is a transactional producer.
     `max_poll_interval` (seconds) is the consumer's. Raise UsageError for a workload that consumes nothing.
     """
@@ -68,11 +69,13 @@ def assemble(
     if domain is None:
         raise UsageError(f"{workload.name} consumes nothing: there is nothing to run")
     encoder = EventEncoder(contracts, workload, registry)
-    intake = Intake(workload.name, consumer, patience, clock, max_poll_interval)
-    channel = Channel(producer)
+    steady = SteadyClock()
+    now = steady if clock is None else clock
+    intake = Intake(workload.name, consumer, patience, now, max_poll_interval)
+    channel = Channel(producer, steady)
     transactional = workload.exactly_once or workload.parks
     publisher = Publisher(channel, workload.name, domain.topic.name, deferred=transactional)
-    outcomes = Outcomes(workload, publisher, journal, clock)
+    outcomes = Outcomes(workload, publisher, journal, now)
     settlement: Settlement
     if workload.exactly_once:
         settlement = ExactlyOnce(workload.name, outcomes, intake, patience, publisher, Transactions(channel))

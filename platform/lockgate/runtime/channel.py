@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Producer
 
+from lockgate.runtime.clock import SteadyClock, since_boot
 from lockgate.runtime.journal import Outcome
 from lockgate.runtime.offsets import Progress
 from lockgate.runtime.record import Failure, Record
@@ -47,16 +48,22 @@ class Ticket:
 
 
 class Channel:
-    """Hold a producer; `connect` makes it, and makes a new one after a fatal error of the old."""
+    """Hold a producer; `connect` makes it, and makes a new one after a fatal error of the old.
 
-    def __init__(self, connect: Callable[[], Producer]) -> None:
+    `clock` hears what time it is for the brokers.
+    """
+
+    def __init__(self, connect: Callable[[], Producer], clock: SteadyClock | None = None) -> None:
         self._connect = connect
+        self._clock = clock
         self.client = connect()
 
     def send(self, ticket: Ticket, output: Output) -> None:
         """Send an output; wait where the client's queue is full."""
         kind, topic, value, key, headers, partition, note = output
         done = partial(_delivered, ticket, kind, topic, note)
+        if note is None and self._clock is not None:  # not a result: topics of copies are stamped by the brokers
+            done = partial(_stamped, self._clock, since_boot(), done)
         while True:
             try:
                 self.client.produce(topic, value, key, partition, on_delivery=done, headers=headers)
@@ -103,3 +110,17 @@ def _delivered(
     ticket.taken.append(topic)
     if note is not None:
         ticket.results.append(note)
+
+
+def _stamped(
+    clock: SteadyClock,
+    sent: float,
+    done: Callable[[KafkaError | None, Any], None],
+    error: KafkaError | None,
+    message: Any,
+) -> None:
+    if error is None:
+        kind, stamp = message.timestamp()
+        if kind == TIMESTAMP_LOG_APPEND_TIME:
+            clock.heard(stamp, sent)
+    done(error, message)

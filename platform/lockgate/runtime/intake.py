@@ -213,7 +213,7 @@ class Intake:
         if isinstance(error, RegistryDenied):
             self._patience.trouble("registry", error)
         self._log.warning("Waiting for the registry", topic=place[0], partition=place[1], offset=offset, why=str(error))
-        self.hold_back(place, offset, time.time() * 1000 + _REGISTRY_BACKOFF_MS)
+        self.hold_back(place, offset, self.now() + _REGISTRY_BACKOFF_MS)
 
     def go_back(self, progress: Progress, offset: int | None, until: float) -> None:
         """Let a partition wait, to go on with an earlier record; nothing is done where its assignment has ended."""
