@@ -53,9 +53,8 @@ def arm(point: str, nth: int, mark: str) -> None:
     from lockgate.runtime.channel import Channel
     from lockgate.runtime.commits import Commits
     from lockgate.runtime.intake import Intake
-    from lockgate.runtime.keyed import CutSettlement
     from lockgate.runtime.outcomes import Outcomes
-    from lockgate.runtime.settlement import AtLeastOnce, ExactlyOnce
+    from lockgate.runtime.settlement import AtLeastOnce, CutSettlement, ExactlyOnce
     from lockgate.runtime.transactions import Transactions
 
     seen, sent = 0, 0

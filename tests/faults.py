@@ -24,7 +24,7 @@ from lockgate.contracts import names
 from lockgate.contracts.derive import consumer_topics
 from lockgate.records import Headers
 from tests.crashes import armed
-from tests.worlds import Running, SharedStack, World, headers_of, make_world
+from tests.worlds import QUICK, Running, SharedStack, World, headers_of, make_world
 
 AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY = "at least once", "exactly once", "order: key"
 MODES: dict[str, dict[str, object]] = {
@@ -41,10 +41,6 @@ CRASHES = {
 }
 """Which points of `tests.crashes` a mode passes."""
 
-QUICK = {
-    "LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000",
-    "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
-}
 HANDLERS = """
     import time
 

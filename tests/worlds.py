@@ -11,10 +11,11 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -30,6 +31,7 @@ from confluent_kafka.admin import (
 from lockgate import records
 from lockgate.avro.codec import Encoder
 from lockgate.connection import Settings, credentials_directory, settings_for
+from lockgate.contracts import names
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts
 from lockgate.governance.codegen import generate
@@ -40,6 +42,8 @@ from lockgate.registry import Registry
 
 PATIENCE = 60.0
 """Seconds after which a test stops waiting for what should have happened long ago."""
+QUICK = {"LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000", "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
+"""What a killed process leaves behind moves on after the shortest time that the brokers allow."""
 
 
 def withdraw(world: World, topic: str) -> None:
@@ -308,6 +312,47 @@ class Raw:
 
     def at(self, topic: str) -> Coordinates:
         return Coordinates(topic, self.partition, self.offset)
+
+
+@attrs.frozen
+class Items:
+    """Write items to a world, `<kind>-0` and so on, and count what came of those of a kind."""
+
+    world: World
+    framing: bytes
+    encoder: Encoder
+
+    @classmethod
+    def of(cls, world: World) -> Self:
+        schema = world.contracts.events[f"{world.source_topic}.Made"].schema
+        return cls(world, records.frame(world.schema_id("Made"), b""), Encoder(schema))
+
+    def write(self, kind: str, count: int, millis: int = 0) -> list[Raw]:
+        """Write so many items, each of which takes a handler so long, over all partitions."""
+        partitions = self.world.contracts.domain_of(f"{self.world.source_topic}.Made").topic.partitions
+        raw = []
+        for number in range(count):
+            item = f"{kind}-{number}"
+            datum = self.encoder.encode({"item_id": item, "size": millis, "colour": "RED", "note": None})
+            raw.append(Raw(self.framing + datum, item.encode(), [("ce_id", item.encode())], number % partitions))
+        return self.world.produce(raw)
+
+    def handled(self, kind: str) -> Counter[str]:
+        """Return how often each item was handled."""
+        ids = (line["event_id"] for line in self.world.outcomes() if line["outcome"] == "handled")
+        return Counter(ident for ident in ids if ident.startswith(f"{kind}-"))
+
+    def results(self, kind: str) -> Counter[str]:
+        """Return how often each item has its result, for those who read committed."""
+        return self._keys(self.world.result_topic, kind)
+
+    def letters(self, kind: str) -> Counter[str]:
+        """Return how often each item was dead-lettered."""
+        return self._keys(names.dead_letter_topic(self.world.source_topic, self.world.worker), kind)
+
+    def _keys(self, topic: str, kind: str) -> Counter[str]:
+        keys = ((message.key() or b"").decode() for message in self.world.read(topic))
+        return Counter(key for key in keys if key.startswith(f"{kind}-"))
 
 
 @attrs.frozen

@@ -10,10 +10,9 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, TopicPartition
 
-__all__ = ["Committed", "Place"]
+from lockgate.records import Place
 
-Place = tuple[str, int]
-"""Topic and partition."""
+__all__ = ["Committed"]
 
 _AT_ONCE = 8
 

@@ -26,6 +26,7 @@ __all__ = [
     "Coordinates",
     "Envelope",
     "Headers",
+    "Place",
     "derived_event_id",
     "enclose",
     "fingerprint",
@@ -40,6 +41,9 @@ __all__ = [
 ]
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+Place = tuple[str, int]
+"""Topic and partition."""
 
 MAGIC: Final = b"\x00"
 """First byte of the registry's wire format; four bytes of schema id follow, big-endian, then the Avro datum."""

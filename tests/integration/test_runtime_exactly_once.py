@@ -7,17 +7,14 @@ import os
 import signal
 from collections import Counter
 
-import attrs
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from lockgate import records
-from lockgate.avro.codec import Encoder
 from lockgate.contracts import names
 from lockgate.runtime.channel import Channel
 from lockgate.runtime.clients import connect_consumer, connect_producer
 from lockgate.runtime.transactions import Ending, Transactions
-from tests.worlds import Raw, SharedStack, World, eventually, make_world, quiet, withdraw
+from tests.worlds import QUICK, Items, SharedStack, eventually, make_world, quiet, withdraw
 
 HANDLERS = """
     import json, os, time
@@ -46,38 +43,11 @@ HANDLERS = """
     def sink(event: b.Sent) -> None: ...
 """
 
-QUICK = {
-    "LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000",
-    "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
-    "LOCKGATE_KAFKA_TRANSACTION_TIMEOUT_MS": "3000",
-}
+BRIEF = QUICK | {"LOCKGATE_KAFKA_TRANSACTION_TIMEOUT_MS": "3000"}
 
 
-@attrs.frozen
-class Lab:
-    """Write items to a world, and count what came of them."""
-
-    world: World
-    framing: bytes
-    encoder: Encoder
-
-    def write(self, kind: str, count: int, millis: int = 0) -> list[Raw]:
-        raw = []
-        for number in range(count):
-            item = f"{kind}-{number}"
-            datum = self.encoder.encode({"item_id": item, "size": millis, "colour": "RED", "note": None})
-            raw.append(Raw(self.framing + datum, item.encode(), [("ce_id", item.encode())], number % 2))
-        return self.world.produce(raw)
-
-    def results(self, kind: str) -> Counter[str]:
-        """Return how often each item of a kind has its result, for those who read committed."""
-        return self._keys(self.world.result_topic, kind)
-
-    def letters(self, kind: str) -> Counter[str]:
-        return self._keys(names.dead_letter_topic(self.world.source_topic, self.world.worker), kind)
-
-    def retries(self, kind: str) -> Counter[str]:
-        return self._keys(names.retry_topic(self.world.source_topic, self.world.worker, 1), kind)
+class Lab(Items):
+    """Also count the calls of the handler."""
 
     def seen(self, kind: str) -> list[tuple[str, int]]:
         """Return each call of the handler: item and process."""
@@ -90,17 +60,12 @@ class Lab:
         topics = (self.world.source_topic, names.retry_topic(self.world.source_topic, self.world.worker, 1))
         return not any(self.world.lag(self.world.worker, topic) for topic in topics)
 
-    def _keys(self, topic: str, kind: str) -> Counter[str]:
-        keys = ((message.key() or b"").decode() for message in self.world.read(topic))
-        return Counter(key for key in keys if key.startswith(f"{kind}-"))
-
 
 @pytest.fixture(scope="module")
 def lab(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     world = make_world(stack, tmp_path_factory.mktemp("once"), retry="[300ms]", partitions=2, exactly_once="true")
     world.write_handlers(HANDLERS)
-    schema = world.contracts.events[f"{world.source_topic}.Made"].schema
-    return Lab(world, records.frame(world.schema_id("Made"), b""), Encoder(schema))
+    return Lab.of(world)
 
 
 def items(kind: str, count: int) -> Counter[str]:
@@ -109,7 +74,7 @@ def items(kind: str, count: int) -> Counter[str]:
 
 def test_every_kind_of_output_and_its_offsets_are_committed_and_nothing_is_left_behind(lab: Lab) -> None:
     written = [lab.write(kind, 3) for kind in ("plain", "retry", "reject", "quiet", "large")]
-    with lab.world.running(environ=QUICK) as running:
+    with lab.world.running(environ=BRIEF) as running:
         running.until(lab.settled, "the end of everything")
         running.until(lambda: len(lab.results("retry")) == 3, "the retries' results")
         running.until(lab.settled, "the end of the retries")
@@ -125,7 +90,7 @@ def test_what_is_too_large_costs_its_neighbours_nothing(lab: Lab) -> None:
     for _ in range(3):
         lab.write("good", 4)
         lab.write("large", 1)
-    with lab.world.running(environ=QUICK) as running:
+    with lab.world.running(environ=BRIEF) as running:
         running.until(lambda: len(lab.results("good")) == 4, "the results around it")
         running.until(lab.settled, "the end of everything")
         running.stop()
@@ -138,7 +103,7 @@ def test_while_no_letter_may_be_written_nothing_is_taken_and_afterwards_all_goes
     world = lab.world
     topic = names.dead_letter_topic(world.source_topic, world.worker)
     letters = lab.letters("reject")
-    with world.running(environ=QUICK) as running:
+    with world.running(environ=BRIEF) as running:
         running.until(lambda: "Partitions assigned" in running.text, "its start")
         withdraw(world, topic)
         lab.write("reject", 1)
@@ -158,11 +123,11 @@ def test_while_no_letter_may_be_written_nothing_is_taken_and_afterwards_all_goes
 def test_kills_in_the_middle_repeat_no_result(lab: Lab) -> None:
     lab.write("kill", 400, millis=3)
     for some in (30, 120, 240):
-        with lab.world.running(environ=QUICK) as running:
+        with lab.world.running(environ=BRIEF) as running:
             running.until(lambda some=some: len(lab.seen("kill")) >= some, "some work")  # type: ignore[misc]  # bound
             running.signal(signal.SIGKILL)
             running.ended()
-    with lab.world.running(environ=QUICK) as running:
+    with lab.world.running(environ=BRIEF) as running:
         running.until(lambda: len(lab.results("kill")) == 400, "all of it")
         running.until(lab.settled, "the end of everything")
         running.stop()
@@ -175,10 +140,10 @@ def test_a_process_that_was_taken_for_dead_repeats_no_result(lab: Lab) -> None:
     for name in ("hanging", "go-on"):
         (world.root / name).unlink(missing_ok=True)
     lab.write("zombie", 1)
-    with world.running(environ=QUICK) as zombie:
+    with world.running(environ=BRIEF) as zombie:
         zombie.until((world.root / "hanging").exists, "the record in hand")
         os.kill(zombie.process.pid, signal.SIGSTOP)  # as a long pause of its machine would
-        with world.running(environ=QUICK) as heir:
+        with world.running(environ=BRIEF) as heir:
             heir.until(lambda: heir.process.pid in {pid for _, pid in lab.seen("zombie")}, "the record in other hands")
             (world.root / "go-on").touch()
             heir.until(lambda: lab.results("zombie") == items("zombie", 1), "its result")

@@ -10,7 +10,7 @@ from typing import Any
 
 from lockgate import records
 from lockgate.avro.codec import Encoder
-from tests.worlds import Raw, SharedStack, World, make_world
+from tests.worlds import QUICK, Raw, SharedStack, World, make_world
 
 HANDLERS = """
     import asyncio, json, os, random, time
@@ -38,7 +38,6 @@ HANDLERS = """
     @service.handler("$sink")
     def sink(event: b.Sent) -> None: ...
 """
-QUICK = {"LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000", "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
 KEYS, EACH = 6, 15
 
 

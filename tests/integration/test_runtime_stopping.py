@@ -15,10 +15,8 @@ import attrs
 import psutil
 import pytest
 
-from lockgate import records
-from lockgate.avro.codec import Encoder
 from lockgate.contracts import names
-from tests.worlds import Raw, Running, SharedStack, World, envelope_of, eventually, headers_of, make_world
+from tests.worlds import QUICK, Items, Running, SharedStack, World, envelope_of, eventually, headers_of, make_world
 
 HANDLERS = """
     import os, time
@@ -41,51 +39,19 @@ HANDLERS = """
     def sink(event: b.Sent) -> None: ...
 """
 
-QUICK = {"LOCKGATE_KAFKA_SESSION_TIMEOUT_MS": "6000", "LOCKGATE_KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
-"""What a killed process leaves behind moves on after the shortest time that the brokers allow."""
-
-
-@attrs.frozen
-class Lab:
-    """Write items to a world, and count what became of them."""
-
-    world: World
-    framing: bytes
-    encoder: Encoder
-
-    def write(self, kind: str, count: int, millis: int = 0) -> list[Raw]:
-        """Write items `<kind>-0` …, each of which takes a handler so long, over all partitions."""
-        raw = []
-        for number in range(count):
-            item = f"{kind}-{number}"
-            datum = self.encoder.encode({"item_id": item, "size": millis, "colour": "RED", "note": None})
-            raw.append(Raw(self.framing + datum, item.encode(), [("ce_id", item.encode())], number % 3))
-        return self.world.produce(raw)
-
-    def handled(self, kind: str) -> Counter[str]:
-        """Return how often each item of a kind was handled."""
-        ids = (line["event_id"] for line in self.world.outcomes() if line["outcome"] == "handled")
-        return Counter(ident for ident in ids if ident.startswith(f"{kind}-"))
-
-    def results(self, kind: str) -> Counter[str]:
-        """Return how often each item of a kind has its result in the result topic."""
-        keys = ((message.key() or b"").decode() for message in self.world.read(self.world.result_topic))
-        return Counter(key for key in keys if key.startswith(f"{kind}-"))
-
 
 @pytest.fixture(scope="module")
-def lab(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Items:
     world = make_world(stack, tmp_path_factory.mktemp("stopping"), retry="[3s]")
     world.write_handlers(HANDLERS)
-    schema = world.contracts.events[f"{world.source_topic}.Made"].schema
-    return Lab(world, records.frame(world.schema_id("Made"), b""), Encoder(schema))
+    return Items.of(world)
 
 
 def items(kind: str, count: int) -> set[str]:
     return {f"{kind}-{number}" for number in range(count)}
 
 
-def test_a_stop_in_order_loses_nothing_and_repeats_nothing(lab: Lab) -> None:
+def test_a_stop_in_order_loses_nothing_and_repeats_nothing(lab: Items) -> None:
     world = lab.world
     lab.write("wait", 1)
     lab.write("term", 90, millis=40)
@@ -115,7 +81,7 @@ def test_a_stop_in_order_loses_nothing_and_repeats_nothing(lab: Lab) -> None:
     assert float(origin) >= due, "a restart makes no retry early"
 
 
-def test_what_does_not_fit_into_a_batchs_time_is_taken_again_once(lab: Lab) -> None:
+def test_what_does_not_fit_into_a_batchs_time_is_taken_again_once(lab: Items) -> None:
     lab.write("quick", 1500)  # so that the batches grow
     lab.write("slow", 80, millis=60)
     with lab.world.running() as running:
@@ -126,7 +92,7 @@ def test_what_does_not_fit_into_a_batchs_time_is_taken_again_once(lab: Lab) -> N
     assert lab.results("slow") == Counter(items("slow", 80))
 
 
-def test_a_second_signal_ends_it_at_once(lab: Lab) -> None:
+def test_a_second_signal_ends_it_at_once(lab: Items) -> None:
     world = lab.world
     lab.write("hang", 1)
     with world.running(environ=QUICK) as running:
@@ -141,7 +107,7 @@ def test_a_second_signal_ends_it_at_once(lab: Lab) -> None:
     (world.root / "go-on").touch()
 
 
-def test_past_its_grace_period_it_ends_whatever_it_does(lab: Lab) -> None:
+def test_past_its_grace_period_it_ends_whatever_it_does(lab: Items) -> None:
     world = lab.world
     (world.root / "go-on").unlink(missing_ok=True)
     (world.root / "hanging").unlink(missing_ok=True)
@@ -155,7 +121,7 @@ def test_past_its_grace_period_it_ends_whatever_it_does(lab: Lab) -> None:
     (world.root / "go-on").touch()
 
 
-def test_a_killed_process_loses_nothing_and_others_come_and_go(lab: Lab) -> None:
+def test_a_killed_process_loses_nothing_and_others_come_and_go(lab: Items) -> None:
     world = lab.world
     lab.write("kill", 150, millis=15)
     with world.running(environ=QUICK) as first:
@@ -184,7 +150,7 @@ def test_a_killed_process_loses_nothing_and_others_come_and_go(lab: Lab) -> None
     assert lab.results("share") == Counter(items("share", 300))
 
 
-def test_results_of_a_repeated_record_have_the_same_id(lab: Lab) -> None:
+def test_results_of_a_repeated_record_have_the_same_id(lab: Items) -> None:
     ids: dict[str, set[bytes | None]] = {}
     for message in lab.world.read(lab.world.result_topic):
         ids.setdefault((message.key() or b"").decode(), set()).add(dict(headers_of(message))["ce_id"])
@@ -209,7 +175,7 @@ def gone(children: list[psutil.Process]) -> bool:
     return not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
 
-def test_a_service_is_a_process_a_workload_and_stops_as_one(lab: Lab) -> None:
+def test_a_service_is_a_process_a_workload_and_stops_as_one(lab: Items) -> None:
     with lab.world.running(lab.world.sink) as running:
         children = family(running)
         running.stop()
@@ -217,7 +183,7 @@ def test_a_service_is_a_process_a_workload_and_stops_as_one(lab: Lab) -> None:
     assert running.text.count("| Stopped |") == 2
 
 
-def test_a_workload_that_dies_takes_the_service_along(lab: Lab) -> None:
+def test_a_workload_that_dies_takes_the_service_along(lab: Items) -> None:
     with lab.world.running(lab.world.sink) as running:
         children = family(running)
         children[0].kill()
@@ -226,7 +192,7 @@ def test_a_workload_that_dies_takes_the_service_along(lab: Lab) -> None:
     assert "A workload ended; the others are stopped" in running.text
 
 
-def test_the_children_of_a_killed_parent_stop_in_order(lab: Lab) -> None:
+def test_the_children_of_a_killed_parent_stop_in_order(lab: Items) -> None:
     with lab.world.running(lab.world.sink) as running:
         children = family(running)
         running.signal(signal.SIGKILL)
@@ -236,7 +202,7 @@ def test_the_children_of_a_killed_parent_stop_in_order(lab: Lab) -> None:
 
 
 @pytest.fixture
-def broken(lab: Lab, tmp_path: Path) -> World:
+def broken(lab: Items, tmp_path: Path) -> World:
     """Return the world with files of its own, to put mistakes into."""
     root = tmp_path / "broken"
     shutil.copytree(lab.world.root, root, ignore=shutil.ignore_patterns("__pycache__", "journal", "*.log"))
@@ -321,7 +287,7 @@ def test_handlers_that_cannot_be_imported_are_refused_with_their_place(broken: W
     assert "there is no services/making/handlers.py" in refused(broken)
 
 
-def test_the_logs_are_json_where_nobody_looks_on(lab: Lab) -> None:
+def test_the_logs_are_json_where_nobody_looks_on(lab: Items) -> None:
     with lab.world.running(environ={"LOCKGATE_LOG_FORMAT": ""}) as running:
         running.until(lambda: '"event": "Started"' in running.text, "its start")
         running.stop()

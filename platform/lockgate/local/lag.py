@@ -9,10 +9,11 @@ import attrs
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from lockgate.committed import Committed, Place
+from lockgate.committed import Committed
 from lockgate.contracts.names import APPLY_GROUP, is_control_topic
 from lockgate.control import ControlState, read_states
 from lockgate.errors import ClusterUnavailable
+from lockgate.records import Place
 
 __all__ = ["GroupStatus", "group_statuses"]
 

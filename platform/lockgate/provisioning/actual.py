@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 
-from lockgate.committed import Place
 from lockgate.contracts.derive import Group, Subject, former_topics
 from lockgate.contracts.names import APPLIED_TOPIC
 from lockgate.errors import ClusterDenied, LockgateError
@@ -22,6 +21,7 @@ from lockgate.provisioning.groups import ActualGroup
 from lockgate.provisioning.ledger import read_ledger
 from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.wire import BrokerConnection
+from lockgate.records import Place
 from lockgate.registry import RegisteredSchema, Registry
 
 __all__ = ["Actual", "ActualSubject", "ActualTopic", "read_actual"]

@@ -11,8 +11,9 @@ import attrs
 from lockgate.contracts.derive import Group, Topic
 from lockgate.contracts.model import Start
 from lockgate.provisioning.change import NO_RISK, Action, Change, Kind, Risk, State
-from lockgate.provisioning.offsets import GroupOffsets, Place
+from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.reports import Refusal
+from lockgate.records import Place
 
 __all__ = ["ActualGroup", "StartGroup", "group_starts", "growth_refusals", "numbers_text", "set_starts"]
 

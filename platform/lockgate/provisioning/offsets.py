@@ -17,10 +17,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import OffsetSpec
 
-from lockgate.committed import Committed, Place
+from lockgate.committed import Committed
 from lockgate.errors import ClusterUnavailable
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.failures import cluster_error
+from lockgate.records import Place
 
 __all__ = ["GroupOffsets", "Place"]
 

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import attrs
 
-from lockgate.committed import Place
 from lockgate.contracts.derive import consumer_topics, former_tiers
 from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import ClusterError, UsageError
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.offsets import GroupOffsets
+from lockgate.records import Place
 
 __all__ = ["PartitionProgress", "Progress", "read_progress"]
 

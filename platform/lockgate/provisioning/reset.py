@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import attrs
 
-from lockgate.committed import Place
 from lockgate.errors import PlanRefused, UsageError
 from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.provisioning.progress import PartitionProgress, Progress
+from lockgate.records import Place
 
 __all__ = ["Move", "Reset", "Target", "plan_reset", "refuse_members", "reset"]
 

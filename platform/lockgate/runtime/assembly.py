@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 import attrs
@@ -18,13 +17,14 @@ from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder, SubjectSource
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import OutcomeLog
-from lockgate.runtime.keyed import CutSettlement, KeyedLoop
+from lockgate.runtime.keyed import KeyedLoop
 from lockgate.runtime.loop import Loop
 from lockgate.runtime.outcomes import Outcomes
+from lockgate.runtime.parts import Parts
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.publisher import Publisher
 from lockgate.runtime.reader import Reader, SchemaSource
-from lockgate.runtime.settlement import AtLeastOnce, ExactlyOnce, Settlement
+from lockgate.runtime.settlement import AtLeastOnce, CutSettlement, ExactlyOnce, Settlement
 from lockgate.runtime.signals import Stop
 from lockgate.runtime.transactions import Transactions
 
@@ -76,28 +76,12 @@ def assemble(
     transactional = workload.exactly_once or workload.parks
     publisher = Publisher(channel, workload.name, domain.topic.name, deferred=transactional)
     outcomes = Outcomes(workload, publisher, journal, now)
-    settlement: Settlement
-    if workload.exactly_once:
-        settlement = ExactlyOnce(workload.name, outcomes, intake, patience, publisher, Transactions(channel))
-    elif workload.parks:
-        settlement = CutSettlement(workload.name, intake, patience, Transactions(channel))
-    else:
-        settlement = AtLeastOnce(workload.name, outcomes, intake, patience)
-    kind: Callable[..., Loop | ConcurrentLoop] = Loop
+    reader = Reader(registry, domain, workload.consumes)
+    parts = Parts(workload, domain, table, intake, publisher, outcomes, reader, encoder, patience, stop)
     if workload.parks:
-        kind = partial(KeyedLoop, publisher=publisher)
-    elif workload.concurrency > 1 or workload.order == "key":
-        kind = ConcurrentLoop
-    loop = kind(
-        workload,
-        domain,
-        table,
-        intake=intake,
-        outcomes=outcomes,
-        settlement=settlement,
-        reader=Reader(registry, domain, workload.consumes),
-        encoder=encoder,
-        patience=patience,
-        stop=stop,
-    )
+        cut = CutSettlement(parts, Transactions(channel))
+        return Assembly(KeyedLoop(parts, cut), intake, encoder, cut)
+    settlement: Settlement = ExactlyOnce(parts, Transactions(channel)) if workload.exactly_once else AtLeastOnce(parts)
+    concurrent = workload.concurrency > 1 or workload.order == "key"
+    loop = ConcurrentLoop(parts, settlement) if concurrent else Loop(parts, settlement)
     return Assembly(loop, intake, encoder, settlement)

@@ -9,9 +9,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from lockgate.records import Place
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Offsets, Place, Progress
+from lockgate.runtime.offsets import Offsets, Progress
 from lockgate.runtime.patience import Patience
 
 __all__ = ["COMMITTING", "HOPELESS", "Commits"]

@@ -6,23 +6,15 @@ import time
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-from lockgate.contracts.model import Domain, Workload
 from lockgate.errors import RegistryError
-from lockgate.records import Envelope
+from lockgate.records import Envelope, Place
 from lockgate.runtime.decoding import Decoding, no_envelope, skip
-from lockgate.runtime.dispatch import Table
-from lockgate.runtime.encoding import EventEncoder
-from lockgate.runtime.intake import Intake
 from lockgate.runtime.lanes import Job, Lanes, Share
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Place
-from lockgate.runtime.outcomes import Outcomes
-from lockgate.runtime.patience import Patience
+from lockgate.runtime.parts import Parts
 from lockgate.runtime.pools import pool_for
-from lockgate.runtime.reader import Reader
 from lockgate.runtime.refusals import Refusals
 from lockgate.runtime.settlement import Settlement
-from lockgate.runtime.signals import Stop
 
 __all__ = ["ConcurrentLoop"]
 
@@ -47,39 +39,27 @@ class ConcurrentLoop:
     another order than they were taken in, so each one is held from when it is taken until its outcome.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        domain: Domain,
-        table: Table,
-        *,
-        intake: Intake,
-        outcomes: Outcomes,
-        settlement: Settlement,
-        reader: Reader,
-        encoder: EventEncoder,
-        patience: Patience,
-        stop: Stop,
-    ) -> None:
+    def __init__(self, parts: Parts, settlement: Settlement) -> None:
+        workload = parts.workload
         self._workload = workload
-        self._topic = domain.topic.name
+        self._topic = parts.domain.topic.name
         self._order = workload.order
-        self._intake = intake
-        self._outcomes = outcomes
+        self._intake = parts.intake
+        self._outcomes = parts.outcomes
         self._settlement = settlement
-        self._patience = patience
-        self._stop = stop
-        self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
-        self._refusals = Refusals(workload.name, patience)
+        self._patience = parts.patience
+        self._stop = parts.stop
+        self._decoding = Decoding(workload, parts.domain, parts.table, reader=parts.reader, patience=parts.patience)
+        self._refusals = Refusals(workload.name, parts.patience)
         self._lanes = self._make_lanes()
-        self._pool = pool_for(workload.name, workload.concurrency, table, self._lanes, encoder)
+        self._pool = pool_for(workload.name, workload.concurrency, parts.table, self._lanes, parts.encoder)
         self._shares: dict[Place, Share] = {}
         self._rewinding: dict[Place, float] = {}  # partitions to read again once nothing runs, and how long they wait
         self._throttled: set[Place] = set()
         self._plenty = _BATCH + 2 * workload.concurrency
         self._full_since: float | None = None
         self._log = logger_for(workload.name, group=workload.name)
-        intake.observe(self)
+        parts.intake.observe(self)
 
     def _make_lanes(self) -> Lanes:
         return Lanes()

@@ -9,13 +9,14 @@ from typing import Any, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from lockgate.errors import ClusterError, RegistryDenied, RegistryError
+from lockgate.records import Place
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.control import Control
 from lockgate.runtime.keepalive import KeepAlive
-from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Offsets, Place, Progress
+from lockgate.runtime.logs import logger_for, partitions_text
+from lockgate.runtime.offsets import Offsets, Progress
 from lockgate.runtime.patience import Patience
-from lockgate.runtime.waiting import Waiting
+from lockgate.runtime.pauses import Pauses
 
 __all__ = ["Intake", "Observer"]
 
@@ -72,10 +73,9 @@ class Intake:
         self._patience = patience
         self.consumer = connect()
         self._leaving: Leaving | None = None
-        self._waiting = Waiting()
+        self._pauses = Pauses(self.consumer)
         self._finish_within = min(_FINISH_WITHIN, max_poll_interval / 2)
         self._reported: list[Any] = []
-        self._throttled: set[Place] = set()
         self._gone: set[Place] = set()
         self._observer: Observer | None = None
         self.metadata: Any = None
@@ -84,14 +84,11 @@ class Intake:
         self.joined = False
         """Whether the group has taken this process in once: from then on its login is known to be right."""
         self.offsets = Offsets()
-        self.keepalive = KeepAlive(self.consumer, max_poll_interval, self._is_held)
+        self.keepalive = KeepAlive(self.consumer, max_poll_interval, self._pauses.__contains__)
         self.blocked: set[Place] = set()
         """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
         self.control: Control | None = None
         """Whom to ask whether to take records at all."""
-        self._paused = False
-        self._standing: set[Place] = set()
-        """Partitions that stand still because the workload is paused."""
 
     def now(self) -> float:
         """Return the time that due times are held against: milliseconds since the epoch."""
@@ -129,17 +126,16 @@ class Intake:
                 return self._stand(idle)
         if at_most == 0:
             return self._stand(idle)
-        if self._paused:
-            self._go_on()
+        if self._pauses.all:
+            self._pauses.go_on()
+            self._log.info("Going on: records are taken again")
         now = self.now()
-        for place in self._waiting.ready(now):
-            if place not in self._throttled:
-                self.consumer.resume([TopicPartition(*place)])
+        self._pauses.end_waiting(now)
         self.blocked.clear()
         self._gone.clear()
         batch: list[Any] = self.consumer.consume(at_most, 0)  # a timeout here would wait for a full batch
         if not batch:
-            first = self.consumer.poll(self._waiting.timeout(now, idle))
+            first = self.consumer.poll(self._pauses.timeout(now, idle))
             batch = [] if first is None else [first]
         if self._gone:  # while the batch was gathered: nothing of them was noted yet, their next owner reads it
             batch = [message for message in batch if (message.topic(), message.partition()) not in self._gone]
@@ -159,15 +155,11 @@ class Intake:
 
         Return what is no record: the end of a partition that came just now is told once.
         """
-        if not self._paused:
-            self._paused = True
+        if not self._pauses.all:
             self._log.info("Paused: no records are taken")
         self.blocked.clear()
         self._gone.clear()
-        new = [entry for entry in self.consumer.assignment() if (entry.topic, entry.partition) not in self._standing]
-        if new:
-            self.consumer.pause(new)
-            self._standing.update((entry.topic, entry.partition) for entry in new)
+        self._pauses.stand()
         message: Any = self.consumer.poll(idle)
         self.metadata = self.consumer.consumer_group_metadata()  # ends of partitions are committed meanwhile, too
         if message is None:
@@ -177,36 +169,19 @@ class Intake:
         self.put_back([message])  # of a partition that came just now
         return []
 
-    def _go_on(self) -> None:
-        """Take records again, but not of partitions that wait for something else."""
-        places = [place for place in self._standing if place not in self._waiting and place not in self._throttled]
-        self.consumer.resume([TopicPartition(*place) for place in places])
-        self._standing.clear()
-        self._paused = False
-        self._log.info("Going on: records are taken again")
-
     def hold_back(self, place: Place, offset: int, until: float) -> None:
         """Let a partition wait until a time (milliseconds since the epoch), to go on with the record at `offset`."""
         self.blocked.add(place)
-        self._waiting.wait(place, until)
         self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
-        self.consumer.pause([TopicPartition(*place)])
+        self._pauses.wait(place, until)
 
     def throttle(self, places: Iterable[Place]) -> None:
         """Take nothing of partitions until they are released; what was taken of them stays in hand."""
-        fresh = [place for place in places if place not in self._throttled]
-        self._throttled.update(fresh)
-        if fresh:
-            self.consumer.pause([TopicPartition(*place) for place in fresh])
+        self._pauses.throttle(places)
 
     def release(self, places: Iterable[Place]) -> None:
         """Go on with partitions behind what was taken of them."""
-        throttled = [place for place in places if place in self._throttled]
-        self._throttled.difference_update(throttled)
-        still = {place for place in throttled if place in self._waiting or place in self._standing}
-        resumed = [TopicPartition(*place) for place in throttled if place not in still]
-        if resumed:
-            self.consumer.resume(resumed)
+        self._pauses.release(places)
 
     def wait_for_registry(self, place: Place, offset: int, error: RegistryError) -> None:
         """Let a partition wait: that the registry cannot say what its next record is, is no fault of the record."""
@@ -248,7 +223,7 @@ class Intake:
         error, place = message.error(), (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:
             # every record before it was seen; behind the last one, transaction markers have offsets, too
-            if place not in self.blocked and place not in self._waiting:
+            if place not in self.blocked and not self._pauses.is_waiting(place):
                 self.offsets.of(place).read_to(message.offset())
                 self._patience.over(f"read {place[0]}")
             return
@@ -262,9 +237,6 @@ class Intake:
         """Leave the group."""
         self.keepalive.close()
         self.consumer.close()
-
-    def _is_held(self, place: Place) -> bool:
-        return place in self._waiting or place in self._throttled or place in self._standing
 
     def _seek(self, place: Place, offset: int) -> None:
         try:
@@ -285,7 +257,7 @@ class Intake:
             self.offsets.assign(place)
         if self._observer is not None:
             self._observer.assigned(_places(partitions))
-        self._log.info("Partitions assigned", partitions=_listed(partitions))
+        self._log.info("Partitions assigned", partitions=partitions_text(_places(partitions)))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = set(_places(partitions))
@@ -298,7 +270,7 @@ class Intake:
         if self._leaving is not None:
             self._leaving.leave(places)
         self._forget(partitions)
-        self._log.info("Partitions given back", partitions=_listed(partitions))
+        self._log.info("Partitions given back", partitions=partitions_text(_places(partitions)))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if self.keepalive.steering:
@@ -308,19 +280,13 @@ class Intake:
         self._forget(partitions)
         if self._leaving is not None:
             self._leaving.lose()
-        self._log.warning("Partitions lost", partitions=_listed(partitions))
+        self._log.warning("Partitions lost", partitions=partitions_text(_places(partitions)))
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
-        """Drop everything known about partitions; none of them is still paused when it comes back."""
+        """Drop everything known about partitions."""
         for entry in partitions:
             place = (entry.topic, entry.partition)
-            # the client keeps it paused beyond the assignment: it would stand still when it comes back
-            paused = self.keepalive.forget(place)
-            if paused or place in self._waiting or place in self._throttled or place in self._standing:
-                self._waiting.forget(place)
-                self._throttled.discard(place)
-                self._standing.discard(place)
-                self.consumer.resume([TopicPartition(*place)])
+            self._pauses.forget(place, paused=self.keepalive.forget(place))
             self.offsets.forget(place)
             self._gone.add(place)
         self._reported = [m for m in self._reported if (m.topic(), m.partition()) not in self._gone]
@@ -328,21 +294,3 @@ class Intake:
 
 def _places(partitions: Sequence[TopicPartition]) -> list[Place]:
     return [(entry.topic, entry.partition) for entry in partitions]
-
-
-def _listed(partitions: Sequence[TopicPartition]) -> str:
-    """Return partitions by topic, runs of numbers joined: `orders:0-2,5`."""
-    numbers: dict[str, list[int]] = {}
-    for entry in sorted(partitions, key=lambda entry: (entry.topic, entry.partition)):
-        numbers.setdefault(entry.topic, []).append(entry.partition)
-    return " ".join(f"{topic}:{_runs(found)}" for topic, found in numbers.items()) or "none"
-
-
-def _runs(numbers: list[int]) -> str:
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1][1:] = [number]
-        else:
-            runs.append([number])
-    return ",".join("-".join(map(str, run)) for run in runs)

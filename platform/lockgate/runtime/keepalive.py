@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from lockgate.runtime.offsets import Place
+from lockgate.records import Place
 
 __all__ = ["KeepAlive"]
 

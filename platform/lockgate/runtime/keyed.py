@@ -2,99 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import attrs
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.contracts import names
 from lockgate.errors import ClusterError
-from lockgate.records import Envelope
+from lockgate.records import Envelope, Place
 from lockgate.runtime.channel import Ticket
-from lockgate.runtime.commits import COMMITTING, Commits
+from lockgate.runtime.commits import COMMITTING
 from lockgate.runtime.concurrent import ConcurrentLoop
-from lockgate.runtime.intake import Intake
 from lockgate.runtime.keys import Action, Ident, Keys
 from lockgate.runtime.lanes import Job, Lanes, Share
-from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Finished, Place
-from lockgate.runtime.patience import Patience
-from lockgate.runtime.publisher import Publisher
+from lockgate.runtime.parts import Parts
 from lockgate.runtime.record import Record
-from lockgate.runtime.refusals import Refusals
-from lockgate.runtime.transactions import Ending, Transactions
+from lockgate.runtime.settlement import CutSettlement
+from lockgate.runtime.takeover import Number
+from lockgate.runtime.transactions import TRANSACTING, Ending
 
-__all__ = ["CutSettlement", "KeyedLoop"]
+__all__ = ["KeyedLoop"]
 
-_MOST_COPIES = 100_000
-"""Copies in retry topics, of the keys of one partition number, at which nothing more is taken from the domain topic."""
 _WINDOW = 300
 """Records that are in hand of one retry partition at most: what a commit's note has room for."""
 _LOOK_AGAIN_MS = 200
-_ANSWER = 10.0
-_TRANSACTIONAL_ID = "use its transactional ids"
-
-
-class CutSettlement:
-    """Commit all that is finished in one request, with notes: what the brokers hold is the state of one moment."""
-
-    most = 1000
-
-    def __init__(self, workload: str, intake: Intake, patience: Patience, transactions: Transactions) -> None:
-        self.commits = Commits(workload, intake.consumer, intake.offsets, patience)
-        self.transactions = transactions
-        self._patience = patience
-        self._refusals = Refusals(workload, patience)
-        self._log = logger_for(workload, group=workload)
-
-    def prepare(self) -> bool:
-        """Take the transactional id; tell whether the brokers gave it."""
-        error = self.transactions.prepare()
-        if error is None:
-            self._patience.over(_TRANSACTIONAL_ID)
-            return True
-        self._log.warning("Waiting for the transaction coordinator", error=error.str())
-        self._refusals.trouble(error, _TRANSACTIONAL_ID)
-        return False
-
-    def settle(self) -> None:
-        """Have nothing open: the loop sees to its transactions."""
-
-    def commit(self) -> None:
-        """Commit in the background."""
-        self.commits.now_and_then()
-
-    def before_poll(self) -> None:
-        """Wait for the commit under way."""
-        self.commits.settle()
-
-    def leave(self, places: Collection[Place]) -> None:
-        """Commit, and wait for it."""
-        self.commits.last(places)
-
-    def lose(self) -> None:
-        """Wait for a commit that is under way: it is refused, or was in time."""
-        self.commits.settle()
-
-    def close(self) -> None:
-        """Commit what is finished, for the last time."""
-        self.commits.close()
-
-
-@attrs.define(eq=False)
-class _Number:
-    """Hold what belongs to one partition number: its keys, and how far its retry partitions were looked through."""
-
-    keys: Keys[Job]
-    main: Place | None = None
-    open: set[Place] = attrs.field(factory=set)
-    """Retry partitions that were not read to their end yet."""
-    retries: set[Place] = attrs.field(factory=set)
-    starts: dict[Place, int] = attrs.field(factory=dict)
-    finished: dict[Place, Finished] | None = None
-    """What the committed notes say; None: nobody was asked yet."""
-    ready: bool = False
 
 
 class KeyedLoop(ConcurrentLoop):
@@ -106,10 +37,10 @@ class KeyedLoop(ConcurrentLoop):
 
     _settlement: CutSettlement
 
-    def __init__(self, *arguments: Any, publisher: Publisher, **parts: Any) -> None:
-        super().__init__(*arguments, **parts)
-        self._publisher = publisher
-        self._numbers: dict[int, _Number] = {}
+    def __init__(self, parts: Parts, settlement: CutSettlement) -> None:
+        super().__init__(parts, settlement)
+        self._publisher = parts.publisher
+        self._numbers: dict[int, Number] = {}
         self._topics: tuple[str, ...] = ()
         self._tickets: list[Ticket] = []
         self._jobs: dict[tuple[Place, int], Job] = {}  # whose lanes wait for a transaction
@@ -130,15 +61,14 @@ class KeyedLoop(ConcurrentLoop):
         """Begin anew with partitions."""
         super().assigned(places)
         for place in places:
-            number = self._numbers.setdefault(place[1], _Number(Keys(_MOST_COPIES)))
+            number = self._numbers.setdefault(place[1], Number(len(self._topics) - 1))
             if place[0] == self._topic:
                 number.main = place
             else:
                 self._intake.offsets.of(place).exact = True
-                number.retries.add(place)
-                number.open.add(place)
+                number.add(place)
         for index in {place[1] for place in places}:
-            missing = len(self._topics) - 1 - len(self._numbers[index].retries)
+            missing = self._numbers[index].missing
             if missing:
                 self._log.warning("A partition waits for its retry partitions", partition=index, missing=missing)
 
@@ -161,14 +91,13 @@ class KeyedLoop(ConcurrentLoop):
     def _report(self, message: Any) -> None:
         place = (message.topic(), message.partition())
         number = self._numbers.get(place[1]) if place[0] in self._topics else None
-        looking = number is not None and not number.ready and place in number.retries
+        looking = number is not None and number.is_looking_at(place)
         if number is None or not looking or message.error().code() != KafkaError._PARTITION_EOF:
             super()._report(message)
         elif self._is_end(place, message.offset()):
-            if place not in number.starts:  # nothing but transaction markers is behind the committed offset
+            if not number.ended(place):  # nothing but transaction markers is behind the committed offset
                 self._intake.offsets.of(place).read_to(message.offset())
-            number.open.discard(place)
-            self._look_through(number)
+            self._go_live(number)
 
     def _is_end(self, place: Place, offset: int) -> bool:
         """Tell whether nothing is behind the end that was read to: not even an open transaction."""
@@ -181,7 +110,7 @@ class KeyedLoop(ConcurrentLoop):
         intake = self._intake
         if place == number.main:
             if not number.ready:
-                self._look_through(number)
+                self._go_live(number)
             if not number.ready or number.keys.full:
                 intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
                 return
@@ -196,15 +125,11 @@ class KeyedLoop(ConcurrentLoop):
         if not self._asked(number):
             intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
             return
-        done = number.finished is not None and place in number.finished and offset in number.finished[place]
         envelope = Envelope.read(message.headers())
         if not number.ready:
-            number.starts.setdefault(place, offset)
-            if not done and key and envelope is not None:
-                source = envelope.source.offset
-                number.keys.found(key, source, envelope.replay, tiered=place[0] != self._parking)
+            number.look_at(place, offset, key, envelope, tiered=place[0] != self._parking)
             return
-        if done:
+        if number.is_finished(place, offset):
             share.progress.read_to(offset + 1)
             return
         if share.jobs >= _WINDOW:
@@ -228,29 +153,16 @@ class KeyedLoop(ConcurrentLoop):
         else:
             self._act(number.keys.finish(key, ident), jobs)
 
-    def _asked(self, number: _Number) -> bool:
-        """Ask, once, what the committed notes of a number's retry partitions say; tell whether there is an answer."""
-        if number.finished is None:
-            try:
-                answers = self._intake.consumer.committed([TopicPartition(*place) for place in number.retries], _ANSWER)
-            except KafkaException as error:
-                self._log.warning("Waiting for the committed offsets", error=error.args[0].str())
-                return False
-            if any(answer.error is not None for answer in answers):
-                return False
-            number.finished = {
-                (answer.topic, answer.partition): Finished(answer.offset, answer.metadata or "")
-                for answer in answers
-                if answer.offset >= 0
-            }
-        return True
+    def _asked(self, number: Number) -> bool:
+        """Tell whether it is known what the committed notes of a number's retry partitions say."""
+        try:
+            return number.ask(self._intake.consumer)
+        except KafkaException as error:
+            self._log.warning("Waiting for the committed offsets", error=error.args[0].str())
+            return False
 
-    def _look_through(self, number: _Number) -> None:
-        """Go live with a number, if all of its retry partitions are held and were read to their ends."""
-        if number.ready or number.open or number.main is None or len(number.retries) < len(self._topics) - 1:
-            return
-        number.ready = True
-        for place, start in number.starts.items():
+    def _go_live(self, number: Number) -> None:
+        for place, start in number.go_live().items():
             self._intake.hold_back(place, start, self._intake.now())
 
     # ---- what is decided
@@ -331,7 +243,7 @@ class KeyedLoop(ConcurrentLoop):
                 progress.committed(offset)
             self._tickets = []
             self._refusals.over(tickets)
-            self._patience.over(_TRANSACTIONAL_ID)
+            self._patience.over(TRANSACTING)
             self._outcomes.finish(ticket for ticket in tickets if ticket not in self._parked)
             for ticket in tickets:
                 self._follow(ticket)
@@ -352,7 +264,7 @@ class KeyedLoop(ConcurrentLoop):
             self._publisher.replace(ticket)
         if not refused:
             denied = error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-            doing = COMMITTING if denied else _TRANSACTIONAL_ID
+            doing = COMMITTING if denied else TRANSACTING
             self._not_before = self._intake.now() + self._refusals.delay(tickets, error, doing)
 
     def _follow(self, ticket: Ticket) -> None:

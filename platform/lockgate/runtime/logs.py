@@ -6,15 +6,16 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
 
 from lockgate.errors import SettingsError
+from lockgate.records import Place
 
-__all__ = ["bridge", "configure", "line", "logger_for"]
+__all__ = ["bridge", "configure", "line", "logger_for", "partitions_text"]
 
 _FORMATS = ("text", "json")
 
@@ -113,3 +114,21 @@ def bridge(name: str) -> logging.Logger:
     logger = logging.Logger(f"lockgate.kafka.{name}", logging.WARNING)  # not in the global tree
     logger.addHandler(_Bridge(name))
     return logger
+
+
+def partitions_text(places: Iterable[Place]) -> str:
+    """Return partitions by topic, runs of numbers joined: `orders:0-2,5`."""
+    numbers: dict[str, list[int]] = {}
+    for topic, number in sorted(places):
+        numbers.setdefault(topic, []).append(number)
+    return " ".join(f"{topic}:{_runs(found)}" for topic, found in numbers.items()) or "none"
+
+
+def _runs(numbers: list[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)

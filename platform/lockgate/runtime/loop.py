@@ -7,24 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lockgate.contracts.model import Domain, Workload
 from lockgate.errors import RegistryError, Reject
-from lockgate.records import Envelope
+from lockgate.records import Envelope, Place
 from lockgate.runtime.decoding import Decoding, key_mismatch, no_envelope, skip, tombstone_of
-from lockgate.runtime.dispatch import Table
-from lockgate.runtime.encoding import EventEncoder
-from lockgate.runtime.intake import Intake
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Place
 from lockgate.runtime.outage import Outage, State
-from lockgate.runtime.outcomes import Outcomes
 from lockgate.runtime.pace import Pace
-from lockgate.runtime.patience import Patience
-from lockgate.runtime.reader import HEAD, Reader
+from lockgate.runtime.parts import Parts
+from lockgate.runtime.reader import HEAD
 from lockgate.runtime.record import Record
 from lockgate.runtime.results import collect
 from lockgate.runtime.settlement import Settlement
-from lockgate.runtime.signals import Stop
 
 __all__ = ["Loop"]
 
@@ -39,33 +32,22 @@ class Loop:
     its results on the brokers, skipped, copied to a retry topic, or dead-lettered.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        domain: Domain,
-        table: Table,
-        *,
-        intake: Intake,
-        outcomes: Outcomes,
-        settlement: Settlement,
-        reader: Reader,
-        encoder: EventEncoder,
-        patience: Patience,
-        stop: Stop,
-    ) -> None:
-        self._workload = workload
-        self._domain = domain
-        self._intake = intake
-        self._outcomes = outcomes
+    def __init__(self, parts: Parts, settlement: Settlement) -> None:
+        self._workload = parts.workload
+        self._domain = parts.domain
+        self._intake = parts.intake
+        self._outcomes = parts.outcomes
         self._settlement = settlement
-        self._encoder = encoder
-        self._patience = patience
-        self._stop = stop
-        self._outage = Outage(workload.outage, changed=self._outage_is)
+        self._encoder = parts.encoder
+        self._patience = parts.patience
+        self._stop = parts.stop
+        self._outage = Outage(parts.workload.outage, changed=self._outage_is)
         self._runner = asyncio.Runner()
-        self._decoding = Decoding(workload, domain, table, reader=reader, patience=patience)
+        self._decoding = Decoding(
+            parts.workload, parts.domain, parts.table, reader=parts.reader, patience=parts.patience
+        )
         self._pace = Pace(most=settlement.most)
-        self._log = logger_for(workload.name, group=workload.name)
+        self._log = logger_for(parts.workload.name, group=parts.workload.name)
 
     def run(self, topics: Sequence[str]) -> None:
         """Consume until the stop, then commit what is finished and leave the group.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import accumulate, pairwise
 
-__all__ = ["Finished", "Offsets", "Place", "Progress"]
+from lockgate.records import Place
 
-Place = tuple[str, int]
-"""Topic and partition."""
+__all__ = ["Finished", "Offsets", "Progress"]
 
 
 class Progress:

@@ -9,9 +9,8 @@ from typing import Any
 import attrs
 
 from lockgate import records
-from lockgate.records import Coordinates, Envelope
+from lockgate.records import Coordinates, Envelope, Place
 from lockgate.runtime.context import Context, event_id_of
-from lockgate.runtime.offsets import Place
 from lockgate.runtime.reader import schema_id_of
 
 __all__ = ["Failure", "Record"]

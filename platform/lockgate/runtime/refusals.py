@@ -10,6 +10,7 @@ from lockgate.runtime.channel import Ticket
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.patience import Patience
+from lockgate.runtime.transactions import TRANSACTING, Transactions
 
 __all__ = ["Refusals"]
 
@@ -53,6 +54,16 @@ class Refusals:
         for topic, refusal in refused:
             self.trouble(refusal, f"write {topic}")
         return wait
+
+    def got_id(self, transactions: Transactions) -> bool:
+        """Take the transactional id; tell whether the brokers gave it."""
+        error = transactions.prepare()
+        if error is None:
+            self._patience.over(TRANSACTING)
+            return True
+        self._log.warning("Waiting for the transaction coordinator", error=error.str())
+        self.trouble(error, TRANSACTING)
+        return False
 
     def trouble(self, error: KafkaError, doing: str) -> None:
         """Give up in a while where the brokers refuse for good."""

@@ -9,25 +9,23 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.errors import ClusterError
+from lockgate.records import Place
 from lockgate.runtime.channel import Ticket
 from lockgate.runtime.commits import COMMITTING, HOPELESS, Commits
-from lockgate.runtime.intake import Intake, Leaving
+from lockgate.runtime.intake import Leaving
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.offsets import Place, Progress
-from lockgate.runtime.outcomes import Outcomes
-from lockgate.runtime.patience import Patience
-from lockgate.runtime.publisher import Publisher
+from lockgate.runtime.offsets import Progress
+from lockgate.runtime.parts import Parts
 from lockgate.runtime.refusals import Refusals
-from lockgate.runtime.transactions import Ending, Transactions
+from lockgate.runtime.transactions import TRANSACTING, Ending, Transactions
 
-__all__ = ["AtLeastOnce", "ExactlyOnce", "Settlement"]
+__all__ = ["AtLeastOnce", "CutSettlement", "ExactlyOnce", "Settlement"]
 
-_TRANSACTIONAL_ID = "use its transactional ids"
 _ASK_AGAIN = 0.5
 
 
 class Settlement(Leaving, Protocol):
-    """Say what the loop asks for; the two ways to do it are below."""
+    """Say what the loop asks for; the three ways to do it are below."""
 
     @property
     def most(self) -> int:
@@ -46,16 +44,44 @@ class Settlement(Leaving, Protocol):
         """Settle and commit what is finished, for the last time."""
 
 
-class AtLeastOnce:
-    """Wait for the brokers' answers to a batch's outputs; commit offsets now and then, behind them."""
+class _Plain:
+    """Commit offsets in requests of their own, now and then, behind what they answer for."""
 
     most = 1000
 
-    def __init__(self, workload: str, outcomes: Outcomes, intake: Intake, patience: Patience) -> None:
-        self._outcomes = outcomes
-        self._intake = intake
-        self._commits = Commits(workload, intake.consumer, intake.offsets, patience)
-        self._refusals = Refusals(workload, patience)
+    def __init__(self, parts: Parts) -> None:
+        intake = parts.intake
+        self.commits = Commits(parts.workload.name, intake.consumer, intake.offsets, parts.patience)
+
+    def commit(self) -> None:
+        """Commit in the background."""
+        self.commits.now_and_then()
+
+    def before_poll(self) -> None:
+        """Wait for the commit under way."""
+        self.commits.settle()
+
+    def leave(self, places: Collection[Place]) -> None:
+        """Commit, and wait for it."""
+        self.commits.last(places)
+
+    def lose(self) -> None:
+        """Wait for a commit that is under way: it is refused, or was in time."""
+        self.commits.settle()
+
+    def close(self) -> None:
+        """Commit what is finished, for the last time."""
+        self.commits.close()
+
+
+class AtLeastOnce(_Plain):
+    """Wait for the brokers' answers to a batch's outputs; commit offsets now and then, behind them."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._outcomes = parts.outcomes
+        self._intake = parts.intake
+        self._refusals = Refusals(parts.workload.name, parts.patience)
 
     def prepare(self) -> bool:
         """Have nothing to prepare."""
@@ -71,28 +97,28 @@ class AtLeastOnce:
             for progress in {ticket.progress for ticket in stuck}:
                 self._intake.go_back(progress, progress.rewind(), until)
 
-    def commit(self) -> None:
-        """Commit in the background."""
-        self._commits.now_and_then()
-
-    def before_poll(self) -> None:
-        """Wait for the commit under way."""
-        self._commits.settle()
-
-    def leave(self, places: Collection[Place]) -> None:
-        """Commit, and wait for it."""
-        self._commits.last(places)
-
-    def lose(self) -> None:
-        """Wait for a commit that is under way: it is refused, or was in time."""
-        self._commits.settle()
-
     def close(self) -> None:
         """Settle and commit."""
         try:
             self.settle()
         finally:
-            self._commits.close()
+            super().close()
+
+
+class CutSettlement(_Plain):
+    """Commit all that is finished in one request, with notes: what the brokers hold is the state of one moment."""
+
+    def __init__(self, parts: Parts, transactions: Transactions) -> None:
+        super().__init__(parts)
+        self.transactions = transactions
+        self._refusals = Refusals(parts.workload.name, parts.patience)
+
+    def prepare(self) -> bool:
+        """Take the transactional id; tell whether the brokers gave it."""
+        return self._refusals.got_id(self.transactions)
+
+    def settle(self) -> None:
+        """Have nothing open: the loop sees to its transactions."""
 
 
 class ExactlyOnce:
@@ -104,34 +130,21 @@ class ExactlyOnce:
 
     most = 10_000  # a transaction costs the same for many records as for few
 
-    def __init__(  # everything that a batch touches
-        self,
-        workload: str,
-        outcomes: Outcomes,
-        intake: Intake,
-        patience: Patience,
-        publisher: Publisher,
-        transactions: Transactions,
-    ) -> None:
+    def __init__(self, parts: Parts, transactions: Transactions) -> None:
+        workload = parts.workload.name
         self._workload = workload
-        self._outcomes = outcomes
-        self._intake = intake
-        self._patience = patience
-        self._publisher = publisher
+        self._outcomes = parts.outcomes
+        self._intake = parts.intake
+        self._patience = parts.patience
+        self._publisher = parts.publisher
         self._transactions = transactions
-        self._refusals = Refusals(workload, patience)
+        self._refusals = Refusals(workload, parts.patience)
         self._not_before = 0.0
         self._log = logger_for(workload, group=workload)
 
     def prepare(self) -> bool:
         """Take the transactional id; tell whether the brokers gave it."""
-        error = self._transactions.prepare()
-        if error is None:
-            self._patience.over(_TRANSACTIONAL_ID)
-            return True
-        self._log.warning("Waiting for the transaction coordinator", error=error.str())
-        self._refusals.trouble(error, _TRANSACTIONAL_ID)
-        return False
+        return self._refusals.got_id(self._transactions)
 
     def settle(self) -> None:
         """Commit the batch, or go back to where the last one ended."""
@@ -172,7 +185,7 @@ class ExactlyOnce:
             self._outcomes.finish(tickets)
             self._refusals.over(tickets)
             self._patience.over(COMMITTING)
-            self._patience.over(_TRANSACTIONAL_ID)
+            self._patience.over(TRANSACTING)
             return True
         if self._refused(tickets):
             if len(tickets) > 1:
@@ -180,7 +193,7 @@ class ExactlyOnce:
                 return self._transact(tickets[:half]) and self._transact(tickets[half:])
             self._publisher.replace(tickets[0])
             return self._transact(tickets)
-        doing = _TRANSACTIONAL_ID
+        doing = TRANSACTING
         if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             doing = COMMITTING
         self._not_before = until = self._intake.now() + self._refusals.delay(tickets, error, doing)

@@ -11,7 +11,10 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.runtime.channel import Channel, Ticket, is_fatal
 
-__all__ = ["Ending", "Transactions", "insist"]
+__all__ = ["TRANSACTING", "Ending", "Transactions", "insist"]
+
+TRANSACTING = "use its transactional ids"
+"""What a workload may not do where its transactional id is refused."""
 
 _SLICE = 0.5
 """Seconds that one call may block: signals are seen in between."""

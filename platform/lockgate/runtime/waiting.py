@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockgate.runtime.offsets import Place
+from lockgate.records import Place
 
 __all__ = ["Waiting"]
 

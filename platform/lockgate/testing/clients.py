@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from lockgate.errors import ClusterError
-from lockgate.runtime.offsets import Place
+from lockgate.records import Place
 from lockgate.runtime.signals import Stop
 from lockgate.testing.clock import Clock
 

@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from lockgate.connection import Settings
 from lockgate.errors import ClusterError
+from lockgate.records import Place
 from lockgate.runtime.clients import connect_consumer, connect_producer
-from lockgate.runtime.offsets import Place
 
 __all__ = ["Cluster", "shared_cluster"]
 

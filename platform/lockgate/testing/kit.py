@@ -18,12 +18,11 @@ from lockgate.contracts.derive import consumer_topics
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts, Domain, Workload
 from lockgate.errors import ClusterError, EventError, PoisonReason, UsageError
-from lockgate.records import Coordinates, Headers, frame
+from lockgate.records import Coordinates, Headers, Place, frame
 from lockgate.runtime.assembly import assemble
 from lockgate.runtime.clients import OnError
 from lockgate.runtime.dispatch import Table, dispatch_table
 from lockgate.runtime.encoding import SubjectSource, event_headers
-from lockgate.runtime.offsets import Place
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.producer import Producer
 from lockgate.runtime.project import find_root, load_service

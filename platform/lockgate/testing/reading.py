@@ -10,10 +10,9 @@ from typing import Any
 from lockgate import records
 from lockgate.contracts import names
 from lockgate.contracts.model import Contracts, Workload
-from lockgate.records import Coordinates, Envelope, without_envelope
+from lockgate.records import Coordinates, Envelope, Place, without_envelope
 from lockgate.runtime.context import event_id_of
 from lockgate.runtime.journal import Outcome as Word
-from lockgate.runtime.offsets import Place
 from lockgate.testing.events import Events
 from lockgate.testing.outcome import DeadLetter, Outcome, Published, Retry
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.committed import Place
 from lockgate.errors import PlanRefused, UsageError
 from lockgate.provisioning.progress import PartitionProgress, Progress
 from lockgate.provisioning.reset import Reset, Target, plan_reset, refuse_members
+from lockgate.records import Place
 
 DOMAIN = (
     PartitionProgress("parcels", "domain", 0, start=10, committed=50, end=100),

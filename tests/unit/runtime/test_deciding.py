@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.errors import ClusterDenied, ClusterError
-from lockgate.runtime.intake import _listed
+from lockgate.runtime.logs import partitions_text
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.retries import Retry, next_retry
@@ -130,8 +130,6 @@ def test_a_trouble_that_is_over_is_forgotten() -> None:
 
 
 def test_partitions_are_listed_in_runs() -> None:
-    from confluent_kafka import TopicPartition
-
     places = [("b", 7), ("a", 1), ("a", 0), ("a", 2), ("a", 5), ("b", 8)]
-    assert _listed([TopicPartition(*place) for place in places]) == "a:0-2,5 b:7-8"
-    assert _listed([]) == "none"
+    assert partitions_text(places) == "a:0-2,5 b:7-8"
+    assert partitions_text([]) == "none"

@@ -1,0 +1,89 @@
+"""Taking over a partition number: what its retry partitions hold is known before a record of its domain topic is taken.
+
+docs/decisions/0022-order-by-key.md tells why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, TopicPartition
+
+from lockgate.records import Envelope, Place
+from lockgate.runtime.keys import Keys
+from lockgate.runtime.lanes import Job
+from lockgate.runtime.offsets import Finished
+
+__all__ = ["Number"]
+
+_MOST_COPIES = 100_000
+"""Copies in retry topics, of the keys of one partition number, at which nothing more is taken from the domain topic."""
+_ANSWER = 10.0
+
+
+class Number:
+    """Hold what belongs to one partition number: its keys, and how far its retry partitions were looked through.
+
+    `expected` is how many retry partitions it has.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.keys: Keys[Job] = Keys(_MOST_COPIES)
+        self.main: Place | None = None
+        self.ready = False
+        """Whether all copies are known, so that records are handled."""
+        self._expected = expected
+        self._retries: set[Place] = set()
+        self._open: set[Place] = set()  # those that were not read to their end yet
+        self._starts: dict[Place, int] = {}
+        self._finished: dict[Place, Finished] | None = None  # what the committed notes say; None: nobody was asked yet
+
+    @property
+    def missing(self) -> int:
+        """Return how many of its retry partitions are not this process's (yet)."""
+        return self._expected - len(self._retries)
+
+    def add(self, place: Place) -> None:
+        """Note a retry partition that is this process's now."""
+        self._retries.add(place)
+        self._open.add(place)
+
+    def ask(self, consumer: Consumer) -> bool:
+        """Ask, once, what the committed notes say; tell whether there is an answer. Raise KafkaException for none."""
+        if self._finished is None:
+            answers = consumer.committed([TopicPartition(*place) for place in self._retries], _ANSWER)
+            if any(answer.error is not None for answer in answers):
+                return False
+            self._finished = {
+                (answer.topic, answer.partition): Finished(answer.offset, answer.metadata or "")
+                for answer in answers
+                if answer.offset >= 0
+            }
+        return True
+
+    def is_finished(self, place: Place, offset: int) -> bool:
+        """Tell whether a copy was finished when the last notes were committed."""
+        known = self._finished.get(place) if self._finished is not None else None
+        return known is not None and offset in known
+
+    def look_at(self, place: Place, offset: int, key: bytes | None, envelope: Envelope | None, *, tiered: bool) -> None:
+        """Note a copy that is there; it is read again."""
+        self._starts.setdefault(place, offset)
+        if key and envelope is not None and not self.is_finished(place, offset):
+            self.keys.found(key, envelope.source.offset, envelope.replay, tiered=tiered)
+
+    def is_looking_at(self, place: Place) -> bool:
+        """Tell whether a place is a retry partition that is looked through."""
+        return not self.ready and place in self._retries
+
+    def ended(self, place: Place) -> bool:
+        """Note that a retry partition was read to its end; tell whether anything was there."""
+        self._open.discard(place)
+        return place in self._starts
+
+    def go_live(self) -> Mapping[Place, int]:
+        """Be ready, if all retry partitions are held and were read; return the offsets to begin with, then."""
+        if self.ready or self._open or self.main is None or self.missing:
+            return {}
+        self.ready = True
+        return self._starts
