@@ -130,9 +130,7 @@ def write(root: Path, world: World) -> None:
         }
         (contracts / "Event.avsc").write_text(json.dumps(event))
         lines = [f"name: s{number}", f'owner: {{team: T{team}, contact: "@t{team}"}}', "workloads:"]
-        lines += [
-            f"  {reader}: {{consumes: [{domain}.Event]{f', {options}' if options else ''}}}" for reader in readers
-        ]
+        lines += [f"  {reader}: {{consumes: [{domain}.Event]{options}}}" for reader in readers]
         lines.append(f"  w{number}: {{publishes: [{domain}.Event]}}")
         (service / "service.yaml").write_text("\n".join(lines) + "\n")
 
