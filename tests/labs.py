@@ -155,7 +155,7 @@ class Lab:
         )
         control: Any = self.control
         assembly.intake.control = control
-        self.intake = assembly.intake
+        self.intake, self.loop = assembly.intake, assembly.loop
         while not assembly.settlement.prepare():
             pass
         assembly.loop.run(topics)

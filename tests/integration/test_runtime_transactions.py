@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from lockgate import Context
+from lockgate import Context, Service
+from lockgate.contracts.model import OutageSpec
 from tests.labs import LETTERS, Lab, running_lab
+from tests.worlds import eventually
 
 RETRIABLE = KafkaError(KafkaError._TIMED_OUT, "later", retriable=True)
 ABORTABLE = KafkaError(KafkaError.ILLEGAL_GENERATION, "the group has moved on", txn_requires_abort=True)
@@ -193,3 +196,35 @@ def test_what_is_too_large_is_found_in_halves_without_running_a_handler_again(la
     assert keys == [
         ("mail", b"a"), ("mail", b"b"), (LETTERS, b"l"), ("mail", b"c"), ("mail", b"d"), ("mail", b"e"),
     ]  # fmt: skip
+
+
+def test_a_batch_that_ends_in_an_outage_is_sent_up_to_the_first_failure_and_no_further(
+    lab: Lab, recorder: Recorder
+) -> None:
+    lab.declare(outage=OutageSpec(failing=80, of=5, probe_ms=50))
+    away = threading.Event()
+    away.set()
+    calls: list[str] = []
+
+    def work(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        calls.append(event["id"])
+        if away.is_set() and event["id"] != "a0":
+            raise ConnectionError("the database is away")
+        return "mail.Sent", event
+
+    lab.service = Service("service")
+    lab.service.handler("work", event_type="items.Made")(work)
+    items = [f"a{number}" for number in range(20)]
+    lab.put(*items)
+    thread = threading.Thread(target=lab.run, daemon=True)
+    thread.start()
+    eventually(lambda: lab.control.looks and lab.loop.outage.probes >= 5, "some probes")
+    assert recorder.committed == [("mail", b"a0")], "what went well before it"
+    assert lab.committed() == 1
+    away.clear()
+    eventually(lambda: lab.committed() == 20, "the commit of all")
+    lab.stop.request()
+    thread.join(30)
+    assert recorder.committed == [("mail", item.encode()) for item in items], "each once, in order, and no letters"
+    assert calls[:5] == items[:5]
+    assert "a5" not in calls[:10], "nothing is taken but the probe"

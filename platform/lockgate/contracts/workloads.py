@@ -87,9 +87,6 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         report.add(file, fields.line_of("outage"), f"{path}outage has no effect on a workload that consumes nothing")
     exactly_once = fields.flag("exactly_once")
     concurrency = fields.integer("concurrency", default=1, maximum=MAX_CONCURRENCY)
-    if fields.has("outage") and (order == "key" or (concurrency or 1) > 1):
-        message = f"{path}outage is not supported yet together with concurrency or order: key"
-        report.add(file, fields.line_of("outage"), message)
     if exactly_once and (order == "key" or (concurrency or 1) > 1):
         message = f"{path}exactly_once goes with concurrency 1 and order: partition"
         report.add(file, fields.line_of("exactly_once"), message, "a batch is one transaction")

@@ -9,8 +9,10 @@ from typing import Any
 from lockgate.errors import RegistryError
 from lockgate.records import Envelope, Place
 from lockgate.runtime.decoding import Decoding, no_envelope, skip
+from lockgate.runtime.gate import Gate
 from lockgate.runtime.lanes import Job, Lanes, Share
 from lockgate.runtime.logs import logger_for
+from lockgate.runtime.outage import breaker_of
 from lockgate.runtime.parts import Parts
 from lockgate.runtime.pools import pool_for
 from lockgate.runtime.refusals import Refusals
@@ -28,6 +30,8 @@ _IDLE = 0.2
 """Seconds that a poll may block while no handler is at work: how late a stop is noticed."""
 _BUSY = 0.002
 """Seconds that a poll may block while handlers are at work: how late it is noticed that one has ended."""
+_OPEN = 0.05
+"""Seconds that a poll may block during an outage: how late a probe is."""
 _FINISH = 5.0
 """Seconds that handlers get to end when their partitions go; what is not done by then is dropped, and comes again."""
 
@@ -53,6 +57,8 @@ class ConcurrentLoop:
         self._refusals = Refusals(workload.name, parts.patience)
         self._lanes = self._make_lanes()
         self._pool = pool_for(workload.name, workload.concurrency, parts.table, self._lanes, parts.encoder)
+        self.outage = breaker_of(workload)
+        self._gate = Gate(self.outage, self._lanes, workload.concurrency, self._pool.wake)
         self._shares: dict[Place, Share] = {}
         self._rewinding: dict[Place, float] = {}  # partitions to read again once nothing runs, and how long they wait
         self._throttled: set[Place] = set()
@@ -84,8 +90,8 @@ class ConcurrentLoop:
                 self._intake.close()
                 self._pool.close()
                 self._outcomes.close()
-            counts = self._outcomes.counts
-            self._log.info("Stopped", **{outcome: number for outcome, number in counts.items() if number})
+            counts = {outcome: number for outcome, number in self._outcomes.counts.items() if number}
+            self._log.info("Stopped", **counts, **self.outage.totals())
 
     def assigned(self, places: Sequence[Place]) -> None:
         """Begin anew with partitions."""
@@ -111,8 +117,12 @@ class ConcurrentLoop:
         ended = self._conclude()
         self._settle()
         self._go_back()
-        room = self._room()
-        if room:
+        if not self._gate.look():
+            # nothing is taken, but polling goes on; what is in hand waits
+            busy = any(share.running for share in self._shares.values())
+            self._dispatch(self._intake.take(0, 0.0 if ended else _BUSY if busy else _OPEN))
+            room = _BATCH
+        elif room := self._room():
             busy = any(share.jobs for share in self._shares.values())
             self._dispatch(self._intake.take(room, 0.0 if ended else _BUSY if busy else _IDLE))
         if not room or self._in_hand() > self._plenty:
@@ -190,22 +200,34 @@ class ConcurrentLoop:
         """See to what handlers have led to; return whether one had ended. Raise what is to end the process."""
         ended = self._pool.finished()
         leaving: BaseException | None = None
+        going_on = False
         for job in ended:
             job.share.jobs -= 1
             job.share.bytes -= job.size
-            if isinstance(job.error, Exception) or job.error is None:
-                self._ended(job)
-            elif not job.share.dead:
+            if job.share.dead:
+                going_on |= self._lanes.resume(job)
+            elif job.error is not None and not isinstance(job.error, Exception):
                 leaving = job.error
+            elif self._gate.ended(job):
+                job.share.jobs += 1
+                job.share.bytes += job.size
+                self._lanes.again(job.anew())
+                going_on = True
+            else:
+                going_on |= self._ended(job)
         if leaving is not None:
             raise leaving
+        if going_on:
+            self._pool.wake()
         return bool(ended)
 
-    def _ended(self, job: Job) -> None:
-        """See to what a handler has led to."""
+    def _ended(self, job: Job) -> bool:
+        """See to what a handler has led to; tell whether its lane goes on only now."""
+        self._outcome(job)
+        return self._lanes.resume(job)
+
+    def _outcome(self, job: Job) -> None:
         outcomes, progress, message, envelope = self._outcomes, job.share.progress, job.message, job.envelope
-        if job.share.dead:
-            return
         if isinstance(job.error, Exception):
             outcomes.failed(progress, message, envelope, job.error, job.stage)
         elif job.events:

@@ -89,6 +89,7 @@ class Intake:
         """Partitions that were held back within the batch in hand: what the batch still has of them is not handled."""
         self.control: Control | None = None
         """Whom to ask whether to take records at all."""
+        self._paused = False
 
     def now(self) -> float:
         """Return the time that due times are held against: milliseconds since the epoch."""
@@ -115,20 +116,21 @@ class Intake:
     def take(self, at_most: int, idle: float = _IDLE) -> list[Any]:
         """Return the next messages, what is there or else the first to come; empty where none comes for `idle` seconds.
 
-        Messages are untyped: the client's stubs make every one of their fields optional. Partitions come and go, and
-        held-back ones go on, only in here.
+        With `at_most` 0 partitions stand still, and only what is no record is returned. Messages are untyped: the
+        client's stubs make every one of their fields optional. Partitions come and go, and held-back ones go on, only
+        in here.
         """
         if self._leaving is not None:
             self._leaving.before_poll()
         if self.control is not None:
             self.control.look()
-            if self.control.paused:
-                return self._stand(idle)
-        if at_most == 0:
+            if self.control.paused is not self._paused:
+                self._paused = self.control.paused
+                self._log.info("Paused: no records are taken" if self._paused else "Going on: records are taken again")
+        if at_most == 0 or self._paused:
             return self._stand(idle)
         if self._pauses.all:
             self._pauses.go_on()
-            self._log.info("Going on: records are taken again")
         now = self.now()
         self._pauses.end_waiting(now)
         self.blocked.clear()
@@ -155,8 +157,6 @@ class Intake:
 
         Return what is no record: the end of a partition that came just now is told once.
         """
-        if not self._pauses.all:
-            self._log.info("Paused: no records are taken")
         self.blocked.clear()
         self._gone.clear()
         self._pauses.stand()

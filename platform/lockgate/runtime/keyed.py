@@ -191,23 +191,19 @@ class KeyedLoop(ConcurrentLoop):
         number = self._numbers.get(place[1])
         return None if number is None else number.keys
 
-    def _ended(self, job: Job) -> None:
-        if job.share.dead:
-            if job.stops:
-                self._lanes.resume(job)
-            return
+    def _ended(self, job: Job) -> bool:
         place, offset, key = job.share.place, job.message.offset(), job.message.key()
-        super()._ended(job)
+        self._outcome(job)
         keys = self._keys(place)
         if job.ident is None or keys is None:
-            return
+            return False
         if not job.stops:
             self._act_now(keys.finish(key, job.ident))
-            return
+            return False
         taken = self._publisher.last
         if taken.outcome != "retried":
             self._jobs[place, offset] = job
-            return
+            return False
         self._letters[place, offset] = key, job.ident  # if it does not fit into its tier
         behind = [
             (other.ident, other, other.share.place[0] != self._topic)
@@ -215,6 +211,7 @@ class KeyedLoop(ConcurrentLoop):
             if other.ident is not None
         ]
         self._act_now(keys.retry(key, job.ident, behind))
+        return False
 
     # ---- what is sent
 

@@ -39,7 +39,20 @@ class Share:
 class Job:
     """Hold one record on its way through its handler."""
 
-    __slots__ = ("entry", "envelope", "error", "event", "events", "ident", "lane", "message", "share", "size", "stage")
+    __slots__ = (
+        "entry",
+        "envelope",
+        "error",
+        "event",
+        "events",
+        "ident",
+        "lane",
+        "message",
+        "share",
+        "size",
+        "stage",
+        "term",
+    )
 
     def __init__(
         self, message: Any, envelope: Envelope | None, event: Any, entry: Entry, share: Share, lane: Hashable
@@ -59,24 +72,35 @@ class Job:
         self.error: BaseException | None = None
         self.stage = "handle"
         """Where the error was raised: `handle` or `publish`."""
+        self.term = -1
+        """The term of the breaker in which its handler began."""
 
     @property
     def stops(self) -> bool:
         """Tell whether something of it has to be on the brokers before the next of its lane."""
         return self.lane is not None and (self.error is not None or bool(self.events))
 
+    def anew(self) -> Job:
+        """Return the same record without what its handler led to: one that still looks at that may do so."""
+        job = Job(self.message, self.envelope, self.event, self.entry, self.share, self.lane)
+        job.ident = self.ident
+        return job
+
 
 class Lanes:
     """Hand out records: those of one lane in order, one at a time; lanes in turn. Any thread may call.
 
-    With `stopping`, a lane stops behind a record that failed or has results: `resume` lets it go on once that is on the
-    brokers, `drain` takes back what is behind it.
+    A lane stops behind a record that failed, with `stopping` also behind one that has results: `resume` lets it go on
+    once it is settled what becomes of that record, `again` puts the record back, `drain` takes what is behind it.
     """
 
     def __init__(self, *, stopping: bool = False) -> None:
         self._stopping = stopping
         self._ready: deque[Job] = deque()
         self._behind: dict[Hashable, deque[Job]] = {}  # by lane: a lane that is in here has one ready or running
+        self._term = 0
+        self._permits: int | None = None  # how many more may begin now; None: all
+        self._trials: set[Job] = set()  # those that began with a permit, and whose outcome nobody has told yet
         self.lock = threading.Lock()
 
     def add(self, jobs: Sequence[Job]) -> None:
@@ -96,25 +120,56 @@ class Lanes:
     def take(self) -> Job | None:
         """Return a record whose turn it is, or None; call `done` when its handler has ended."""
         with self.lock:
-            while self._ready:
+            while self._ready and self._permits != 0:
                 job = self._ready.popleft()
-                if not job.share.closed:
-                    job.share.running += 1
-                    return job
-                self._advance(job)
+                if job.share.closed:
+                    self._advance(job)
+                    continue
+                if self._permits is not None:
+                    self._permits -= 1
+                    self._trials.add(job)
+                job.term = self._term
+                job.share.running += 1
+                return job
             return None
 
     def done(self, job: Job) -> None:
         """Let the next of a lane have its turn, behind all lanes that wait for theirs."""
         with self.lock:
             job.share.running -= 1
-            if not (self._stopping and job.stops):
+            if not self._stops_at(job):
                 self._advance(job)
 
-    def resume(self, job: Job) -> None:
-        """Let a lane go on that stopped behind a record."""
+    def resume(self, job: Job) -> bool:
+        """Let a lane go on where it stopped behind a record; tell whether it had."""
         with self.lock:
-            self._advance(job)
+            stopped = self._stops_at(job)
+            if stopped:
+                self._advance(job)
+            return stopped
+
+    def again(self, job: Job) -> None:
+        """Have a record handled once more, before all that wait; its lane had stopped behind it."""
+        with self.lock:
+            self._ready.appendleft(job)
+
+    def allow(self, term: int, at_once: int | None, ended: Job | None = None) -> bool:
+        """Let so many handlers be at work from now on, of those that begin in a term of the breaker; None: all.
+
+        `ended` is at work no more: what it led to is known. Nor are those whose outcome counts for nothing. Tell
+        whether a handler may begin now.
+        """
+        with self.lock:
+            self._term = term
+            self._trials = {job for job in self._trials if job is not ended and job.term == term and not job.share.dead}
+            self._permits = None if at_once is None else max(0, at_once - len(self._trials))
+            return self._permits != 0 and bool(self._ready)
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether handlers might begin, but there is no record for them."""
+        with self.lock:
+            return self._permits != 0 and all(job.share.closed for job in self._ready)
 
     def drain(self, job: Job) -> list[Job]:
         """Return what is behind a record that a lane stopped at; the lane is empty then."""
@@ -126,6 +181,9 @@ class Lanes:
         """Let no handler begin with a partition's records any more; what is at work goes on."""
         with self.lock:
             share.closed = True
+
+    def _stops_at(self, job: Job) -> bool:
+        return job.lane is not None and (job.error is not None or (self._stopping and bool(job.events)))
 
     def _advance(self, job: Job) -> None:
         if job.lane is None:

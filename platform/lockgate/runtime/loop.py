@@ -11,7 +11,7 @@ from lockgate.errors import RegistryError, Reject
 from lockgate.records import Envelope, Place
 from lockgate.runtime.decoding import Decoding, key_mismatch, no_envelope, skip, tombstone_of
 from lockgate.runtime.logs import logger_for
-from lockgate.runtime.outage import Outage, State
+from lockgate.runtime.outage import breaker_of
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.parts import Parts
 from lockgate.runtime.reader import HEAD
@@ -41,7 +41,8 @@ class Loop:
         self._encoder = parts.encoder
         self._patience = parts.patience
         self._stop = parts.stop
-        self._outage = Outage(parts.workload.outage, changed=self._outage_is)
+        self.outage = breaker_of(parts.workload)
+        self._cut_short = False  # the batch in hand, by an outage
         self._runner = asyncio.Runner()
         self._decoding = Decoding(
             parts.workload, parts.domain, parts.table, reader=parts.reader, patience=parts.patience
@@ -58,12 +59,15 @@ class Loop:
         try:
             intake.subscribe(topics, self._settlement)
             while not self._stop.requested:
-                batch = intake.take(min(self._pace.size, self._outage.limit()))
+                batch = intake.take(min(self._pace.size, self.outage.limit()))
                 if batch:
                     started = time.monotonic()
                     intake.keepalive.busy()
                     seen = self._handle(batch)
-                    self._settlement.settle()
+                    if self._cut_short:
+                        self._settlement.abandon()
+                    else:
+                        self._settlement.settle()
                     intake.settled()
                     self._pace.handled(seen, time.monotonic() - started)
                 self._settlement.commit()
@@ -75,8 +79,8 @@ class Loop:
                 intake.close()
                 self._runner.close()
                 self._outcomes.close()
-            counts = self._outcomes.counts
-            self._log.info("Stopped", **{outcome: number for outcome, number in counts.items() if number})
+            counts = {outcome: number for outcome, number in self._outcomes.counts.items() if number}
+            self._log.info("Stopped", **counts, **self.outage.totals())
 
     def _handle(self, batch: list[Any]) -> int:
         """Handle a batch; return how many of its messages were seen to.
@@ -90,8 +94,9 @@ class Loop:
         place: Place = ("", -1)
         progress = offsets.of(place)
         topic: Any = None
-        partition, done, handled, skipped, index, ran, outage = -1, -1, 0, 0, 0, 0, self._outage
+        partition, done, handled, skipped, index, ran, outage = -1, -1, 0, 0, 0, 0, self.outage
         event: Any = None
+        self._cut_short = False
         try:
             for index, message in enumerate(batch):
                 if stop.requested or clock() > deadline:
@@ -161,6 +166,7 @@ class Loop:
                         outage.succeeded(1)
                     elif outage.failed((place, offset)):
                         intake.put_back(batch[index:])
+                        self._cut_short = True
                         return index
                     outcomes.failed(progress, message, envelope, error, "handle")
                     done = offset + 1
@@ -186,13 +192,3 @@ class Loop:
             outcomes.counts["handled"] += handled
             outcomes.counts["skipped"] += skipped
         return index + 1
-
-    def _outage_is(self, state: State) -> None:
-        """Say what the breaker has come to."""
-        outage = self._outage
-        if state == "open":
-            self._log.warning("Most records fail: none is taken until a probe succeeds", wait=outage.wait)
-        else:
-            self._log.info(
-                "A record is a probe" if state == "half-open" else "The outage is over", probes=outage.probes
-            )

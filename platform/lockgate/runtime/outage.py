@@ -1,4 +1,4 @@
-"""Tell an outage from poison: when most records fail, none is taken until a probe succeeds. Pure: no client."""
+"""Tell an outage from poison: when most records fail, none is taken until a probe succeeds. No client."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Literal
 
-from lockgate.contracts.model import OutageSpec
+from lockgate.contracts.model import OutageSpec, Workload
+from lockgate.runtime.logs import logger_for
 
-__all__ = ["Outage", "State"]
+__all__ = ["Outage", "State", "breaker_of"]
 
 State = Literal["closed", "open", "half-open"]
 """As circuit breakers name them: closed, records flow; open, none is taken; half-open, one is, as a probe."""
@@ -46,6 +47,8 @@ class Outage:
         """How often it has opened from closed."""
         self.probes = 0
         """How many probes there were."""
+        self.term = 0
+        """How often it has opened, after probes too: a handler that began in an earlier term tells nothing of now."""
 
     @property
     def wait(self) -> float:
@@ -59,8 +62,11 @@ class Outage:
         return {"closed": _EVERYTHING, "open": 0, "half-open": 1}[self.state]
 
     def succeeded(self, count: int) -> None:
-        """Note records that were handled well; a rejected one counts as such."""
-        if not count:
+        """Note records that were handled well; a rejected one counts as such.
+
+        While it is open nothing counts: what ends then had begun before.
+        """
+        if not count or self.state == "open":
             return
         if self.state == "closed":
             self._last.extend([True] * min(count, self._spec.of))
@@ -80,6 +86,8 @@ class Outage:
             self.opened += 1
             self._open()
             return True
+        if self.state == "open":
+            return True
         self.probes += 1
         self._failed_probes += 1
         times = self._of_one[1] + 1 if self._of_one[0] == record else 1
@@ -87,7 +95,12 @@ class Outage:
         self._open()
         return times < _PROBES_OF_ONE
 
+    def totals(self) -> dict[str, int]:
+        """Return what there is to tell at the end: nothing, where it has never opened."""
+        return {"outages": self.opened, "probes": self.probes} if self.opened else {}
+
     def _open(self) -> None:
+        self.term += 1
         self._until = self._clock() + self.wait
         self._become("open")
 
@@ -95,3 +108,26 @@ class Outage:
         if state != self.state:
             self.state = state
             self._changed(state)
+
+
+def breaker_of(workload: Workload) -> Outage:
+    """Return the breaker of a workload; each change of its state is a line in the log."""
+    log = logger_for(workload.name, group=workload.name)
+    spec = workload.outage
+
+    def changed(state: State) -> None:
+        if state == "open":
+            log.warning(
+                "Most records fail: none is taken until a probe succeeds",
+                state=state,
+                wait=outage.wait,
+                outages=outage.opened,
+                probes=outage.probes,
+                failing=f"{spec.failing}% of {spec.of}",
+            )
+        else:
+            text = "A record is a probe" if state == "half-open" else "The outage is over"
+            log.info(text, state=state, outages=outage.opened, probes=outage.probes)
+
+    outage = Outage(spec, changed=changed)
+    return outage

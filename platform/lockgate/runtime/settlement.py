@@ -37,6 +37,9 @@ class Settlement(Leaving, Protocol):
     def settle(self) -> None:
         """See a batch through: when this returns, nothing of it is open."""
 
+    def abandon(self) -> None:
+        """Settle what an outage has left of a batch: what can still be unsaid is read again once it is over."""
+
     def commit(self) -> None:
         """Commit what is finished and was not committed yet, now or soon."""
 
@@ -97,6 +100,10 @@ class AtLeastOnce(_Plain):
             for progress in {ticket.progress for ticket in stuck}:
                 self._intake.go_back(progress, progress.rewind(), until)
 
+    def abandon(self) -> None:
+        """Wait for the answers: what was sent counts."""
+        self.settle()
+
     def close(self) -> None:
         """Settle and commit."""
         try:
@@ -119,6 +126,9 @@ class CutSettlement(_Plain):
 
     def settle(self) -> None:
         """Have nothing open: the loop sees to its transactions."""
+
+    def abandon(self) -> None:
+        """Have nothing open: there are no batches."""
 
 
 class ExactlyOnce:
@@ -150,6 +160,18 @@ class ExactlyOnce:
         """Commit the batch, or go back to where the last one ended."""
         self._transact(self._publisher.take())
         self._outcomes.drop()  # notes on partitions that went meanwhile: another process sees to their records
+
+    def abandon(self) -> None:
+        """Commit the batch up to the first record of each partition that failed, and go back to that one."""
+        tickets = self._publisher.take()
+        first: dict[Progress, int] = {}
+        for ticket in tickets:
+            if ticket.failure is not None and (ticket.failure.stage, ticket.failure.reason) == ("handle", "error"):
+                first.setdefault(ticket.progress, ticket.record.offset)
+        if self._transact([one for one in tickets if one.record.offset < first.get(one.progress, 1 << 63)]):
+            for progress in first:
+                self._intake.go_back(progress, progress.rewind(), self._intake.now())
+        self._outcomes.drop()
 
     def commit(self) -> None:
         """Commit what came without a batch: positions behind transaction markers."""
