@@ -115,7 +115,7 @@ def make_changes(
         ensure_ledger(cluster)
         applied = read_ledger(settings)
         still_held()
-        write_ledger(settings, applied.announced(change.acl for change in _of(plan, CreateAcl)))
+        write_ledger(settings, applied.announced(change.right for change in _of(plan, CreateAcl)))
         with ThreadPoolExecutor(1, thread_name_prefix="lockgate-registry") as beside:
             # the registry's part goes on beside the brokers'; leaving the block waits for both, errors included
             subjects = beside.submit(_registry_part, plan, settings)
@@ -203,7 +203,7 @@ def _cluster_part(
             "to configure topic",
         ),
         (cluster.set_passwords(passwords), "user", "given a password", "to set the password of"),
-        (cluster.create_acls(c.acl for c in acls), "right", "granted", "to grant"),
+        (cluster.create_acls(c.right for c in acls), "right", "granted", "to grant"),
     ]
     for futures, noun, verb, doing in steps:
         if futures:

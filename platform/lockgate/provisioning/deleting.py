@@ -48,7 +48,7 @@ def delete(
 
     Raise ClusterError or RegistryError (and what is below them).
     """
-    bindings = [change.binding for change in _of(deletions, RevokeAcl)]
+    bindings = [change.right for change in _of(deletions, RevokeAcl)]
     _wait(cluster, cluster.delete_acls(bindings), "right", "taken away", progress)
     _wait(cluster, cluster.delete_users(_names(deletions, DeleteUser)), "user", "deleted", progress)
     _wait(cluster, cluster.delete_groups(_names(deletions, DeleteGroup)), "group", "deleted", progress)
@@ -65,7 +65,7 @@ def delete(
 
 def deleted_key(change: Change) -> str:
     """Return the key under which the record holds what a change deletes."""
-    return right_key(change.binding) if isinstance(change, RevokeAcl) else f"{change.kind}/{change.name}"
+    return right_key(change.right) if isinstance(change, RevokeAcl) else f"{change.kind}/{change.name}"
 
 
 def _wait(

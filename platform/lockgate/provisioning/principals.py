@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import attrs
 
@@ -11,6 +11,8 @@ from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.change import Action, Change, Kind, Risk, State
 
 __all__ = ["CreateAcl", "CreateUser", "RevokeAcl", "SetPassword", "WriteCredentials", "acl_text"]
+
+_Right = TypeVar("_Right", Acl, Binding)
 
 
 @attrs.frozen
@@ -103,12 +105,24 @@ class WriteCredentials(_PrincipalChange):
 
 
 @attrs.frozen
-class CreateAcl(Change):
-    """Grant one right."""
-
+class _RightChange(Change, Generic[_Right]):
     kind: ClassVar[Kind] = "acl"
-    acl: Acl
+    right: _Right
     origin: str
+    """Where the principal is declared, or was retired."""
+
+    @property
+    def declared(self) -> str:
+        return self.origin
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        return ()  # the name says it all
+
+
+@attrs.frozen
+class CreateAcl(_RightChange[Acl]):
+    """Grant one right."""
 
     @property
     def action(self) -> Action:
@@ -118,40 +132,17 @@ class CreateAcl(Change):
     @property
     def name(self) -> str:
         """Return principal, operation and resource in one phrase."""
-        return acl_text(self.acl)
-
-    @property
-    def declared(self) -> str:
-        """Return where the principal is declared."""
-        return self.origin
-
-    @property
-    def details(self) -> tuple[str, ...]:
-        """Return nothing: the name says it all."""
-        return ()
+        return acl_text(self.right)
 
     @property
     def after(self) -> State:
         """Return the binding's fields."""
-        acl = self.acl
-        return {
-            "principal": acl.principal,
-            "host": "*",
-            "resource": acl.resource,
-            "name": acl.name,
-            "pattern": acl.pattern,
-            "operation": acl.operation,
-            "permission": "ALLOW",
-        }
+        return _fields(Binding.of(self.right))
 
 
 @attrs.frozen
-class RevokeAcl(Change):
+class RevokeAcl(_RightChange[Binding]):
     """Take a right away that Lockgate granted, and that the contracts no longer give."""
-
-    kind: ClassVar[Kind] = "acl"
-    binding: Binding
-    origin: str
 
     @property
     def action(self) -> Action:
@@ -161,23 +152,12 @@ class RevokeAcl(Change):
     @property
     def name(self) -> str:
         """Return principal, operation and resource in one phrase."""
-        return str(self.binding)
-
-    @property
-    def declared(self) -> str:
-        """Return where the principal is declared, or was retired."""
-        return self.origin
-
-    @property
-    def details(self) -> tuple[str, ...]:
-        """Return nothing: the name says it all."""
-        return ()
+        return str(self.right)
 
     @property
     def before(self) -> State:
         """Return the binding's fields."""
-        binding = self.binding
-        return attrs.asdict(binding) | {"principal": binding.principal.removeprefix("User:")}
+        return _fields(self.right)
 
     @property
     def risk(self) -> Risk:
@@ -190,3 +170,7 @@ def acl_text(acl: Acl) -> str:
     resource = acl.resource.lower().replace("_", " ")
     name = acl.name if acl.pattern == "LITERAL" else f"{acl.name}*"
     return f"{acl.principal} may {acl.operation} {resource} {name}"
+
+
+def _fields(binding: Binding) -> State:
+    return attrs.asdict(binding) | {"principal": binding.principal.removeprefix("User:")}
