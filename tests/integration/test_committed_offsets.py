@@ -7,6 +7,8 @@ import secrets
 from confluent_kafka import Consumer, TopicPartition
 
 from lockgate.committed import Committed
+from lockgate.provisioning.cluster import Cluster
+from lockgate.provisioning.offsets import GroupOffsets
 from tests.worlds import SharedStack, World
 
 
@@ -29,3 +31,9 @@ def test_offsets_of_several_groups_are_told_and_none_of_a_group_that_never_was(
                 groups[1]: {(topic, 1): 6},
                 unknown: {},
             }
+    with Cluster(stack.settings("admin")) as cluster:  # an administrator's way: many groups in one request
+        assert GroupOffsets(cluster).committed(dict.fromkeys([*groups, unknown], places)) == {
+            groups[0]: {(topic, 0): 5},
+            groups[1]: {(topic, 1): 6},
+            unknown: {},
+        }

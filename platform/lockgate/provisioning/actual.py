@@ -95,7 +95,7 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
         cluster.require("DESCRIBE")
         applied = pool.submit(read_ledger, cluster.settings) if APPLIED_TOPIC in metadata.topics else None
         users_answer, acls_answer = cluster.describe_users(), cluster.describe_acls()
-        brokers = brokers_in(metadata)
+        brokers, offsets = brokers_in(metadata), GroupOffsets(cluster)
         configs = cluster.describe_configs(name for name in desired.topics if name in metadata.topics)
         users = cluster.users_in(cluster.result(users_answer, "a request for its users"))
         acls = cluster.bindings_in(cluster.result(acls_answer, "a request for its access control lists"))
@@ -113,8 +113,8 @@ def read_actual(cluster: Cluster, registry: Registry, folder: CredentialsFolder,
             other_subjects=tuple(name for name in subject_names.result() if name not in desired.subjects),
             credentials={name: future.result() for name, future in files.items()},
             registry_reader_missing=folder.registry_reader_missing,
-            groups=_groups(GroupOffsets(cluster), desired, metadata.topics),
-            former=_former(GroupOffsets(cluster), desired, metadata.topics),
+            groups=_groups(offsets, desired, metadata.topics),
+            former=_former(offsets, desired, metadata.topics),
             applied=applied.result() if applied is not None else Applied(),
             evidence=read_evidence(
                 desired.retired,

@@ -6,20 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
-from confluent_kafka import KafkaException
 
-from lockgate.committed import Committed
 from lockgate.contracts import names
 from lockgate.contracts.model import Retired
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder
-from lockgate.provisioning.failures import cluster_error
 from lockgate.provisioning.offsets import GroupOffsets
 from lockgate.registry import Registry
 
 __all__ = ["Evidence", "read_evidence", "subjects_of", "topics_about", "topics_of"]
-
-_SECONDS = 30.0
 
 
 @attrs.frozen
@@ -98,12 +93,7 @@ def read_evidence(
     offsets = GroupOffsets(cluster)
     ends, beginnings = offsets.positions(places, "latest"), offsets.positions(places, "earliest")
     members, reading = _groups(cluster)
-    with Committed(cluster.settings.client_config()) as committed:
-        try:
-            done = committed.of(members, places, timeout=_SECONDS) if places else {}
-        except KafkaException as error:
-            doing = "a request for the offsets of groups"
-            raise cluster_error(error.args[0], doing, servers=cluster.servers) from error
+    done = offsets.committed(dict.fromkeys(members, places))
     lag: dict[str, dict[str, int]] = {topic: {} for topic in topics}
     for group, found in done.items():
         for topic in {topic for topic, _ in found}:

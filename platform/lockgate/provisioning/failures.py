@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError
 
 from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable
 
-__all__ = ["ANOTHER_PRINCIPAL", "DENIED", "UNAVAILABLE", "cluster_error"]
+__all__ = ["ANOTHER_PRINCIPAL", "DENIED", "PASSING", "UNAVAILABLE", "cluster_error"]
 
 ANOTHER_PRINCIPAL = "use an administrator: --as admin, or LOCKGATE_USERNAME and LOCKGATE_PASSWORD"
 
@@ -33,6 +33,19 @@ UNAVAILABLE = {
     KafkaError.NOT_CONTROLLER,
     KafkaError.REQUEST_TIMED_OUT,
 }
+PASSING = {
+    # the group's coordinator is being made, loaded or moved; one of its transactions is ending
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    # a topic that was just made
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._NOENT,  # the client's own word for partitions without a leader
+}
+"""What only needs a moment."""
 
 
 def cluster_error(error: KafkaError, doing: str, *, servers: str) -> ClusterError:

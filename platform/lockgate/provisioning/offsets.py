@@ -20,7 +20,9 @@ from confluent_kafka.admin import OffsetSpec
 from lockgate.committed import Committed
 from lockgate.errors import ClusterUnavailable
 from lockgate.provisioning.cluster import Cluster
-from lockgate.provisioning.failures import cluster_error
+from lockgate.provisioning.coordinators import Coordinators
+from lockgate.provisioning.failures import PASSING, cluster_error
+from lockgate.provisioning.wire import can_log_in
 from lockgate.records import Place
 
 __all__ = ["GroupOffsets", "Place"]
@@ -28,17 +30,6 @@ __all__ = ["GroupOffsets", "Place"]
 _K = TypeVar("_K", str, Place)
 
 _PATIENCE = 30.0
-_PASSING = {
-    # the group's coordinator is being made, loaded or moved
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-    # a topic that was just made
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._NOENT,  # the client's own word for partitions without a leader
-}
 _NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND}
 
 
@@ -55,6 +46,18 @@ class GroupOffsets:
 
     def committed(self, wanted: Mapping[str, Collection[Place]]) -> dict[str, dict[Place, int]]:
         """Return what groups have committed in places; a group that does not exist has committed nothing."""
+        settings, asked = self._cluster.settings, {group: set(places) for group, places in wanted.items() if places}
+        if not can_log_in(settings):
+            return self._committed_one_by_one(wanted)
+        with Coordinators(self._cluster.brokers(), settings) as coordinators:
+            found = coordinators.committed(asked, timeout=_PATIENCE)
+        answers: dict[str, dict[Place, int]] = {group: {} for group in wanted}
+        for group, places in asked.items():
+            answers[group] = {place: offset for place, offset in found[group].items() if place in places}
+        return answers
+
+    def _committed_one_by_one(self, wanted: Mapping[str, Collection[Place]]) -> dict[str, dict[Place, int]]:
+        """Ask by a consumer of each group: for administrators who log in by a way that only librdkafka knows."""
         try:
             with Committed(self._cluster.settings.client_config()) as committed:
                 return committed.each(wanted, timeout=_PATIENCE)
@@ -139,7 +142,7 @@ class GroupOffsets:
                     cause = error.args[0]
                     if cause.code() in absent:
                         answers[key] = None
-                    elif cause.code() not in _PASSING or time.monotonic() > deadline:
+                    elif cause.code() not in PASSING or time.monotonic() > deadline:
                         raise cluster_error(cause, what, servers=self._cluster.servers) from error
                 except TimeoutError as error:
                     raise ClusterUnavailable(f"the cluster at {self._cluster.servers} did not answer {what}") from error

@@ -13,7 +13,7 @@ import pytest
 from lockgate.connection import Settings
 from lockgate.errors import ClusterDenied, ClusterUnavailable
 from lockgate.provisioning.cluster import Broker
-from lockgate.provisioning.wire import BrokerConnection, TopicView
+from lockgate.provisioning.wire import BrokerConnection, TopicView, can_log_in
 
 Answer = Callable[[bytes], bytes]
 """Takes a request (header included) and returns all bytes to send, length and correlation id included."""
@@ -84,6 +84,58 @@ def metadata(request: bytes) -> bytes:
 
 def coordinator(error: int) -> Answer:
     return lambda request: framed(request, struct.pack(">ih", 0, error) + string("?") + struct.pack(">i", -1))
+
+
+def compact(text: str) -> bytes:
+    return bytes([len(text) + 1]) + text.encode()
+
+
+def flexible(body: str | bytes) -> Answer:
+    content = body.encode() if isinstance(body, str) else body
+    return lambda request: framed(request, b"\x01\x00\x02ab" + struct.pack(">i", 0) + content)  # a tag of two bytes
+
+
+def test_coordinators_of_many_groups_come_in_one_answer() -> None:
+    found = compact("tracker") + struct.pack(">i", 2) + compact("host") + struct.pack(">ih", 9092, 0) + b"\x00\x00"
+    lost = compact("other") + struct.pack(">i", -1) + b"\x00" + struct.pack(">ih", -1, 15) + compact("why") + b"\x00"
+    with broker(flexible(b"\x03" + found + lost + b"\x00")) as at, BrokerConnection(at, PLAIN) as connection:
+        assert connection.coordinators(["tracker", "other"]) == {"tracker": Broker(2, "host", 9092), "other": 15}
+
+
+def test_what_groups_have_committed_comes_in_one_answer() -> None:
+    def partition(number: int, offset: int, note: bytes, error: int = 0) -> bytes:
+        return struct.pack(">iqi", number, offset, -1) + note + struct.pack(">h", error) + b"\x00"
+
+    note = b"\xac\x02" + b"x" * 299  # its length takes two bytes
+    topic = (
+        compact("parcels") + b"\x04" + partition(0, 1842, note) + partition(1, -1, b"\x00") + partition(2, 7, b"\x01")
+    )
+    tracker = compact("tracker") + b"\x02" + topic + b"\x00" + struct.pack(">h", 0) + b"\x00"
+    unstable = compact("parcels") + b"\x02" + partition(0, 3, b"\x01", error=88) + b"\x00"
+    billing = compact("billing") + b"\x02" + unstable + struct.pack(">h", 0) + b"\x00"
+    nobody = compact("nobody") + b"\x01" + struct.pack(">h", 0) + b"\x00"
+    moved = compact("moved") + b"\x01" + struct.pack(">h", 16) + b"\x00"
+    answer = flexible(b"\x05" + tracker + billing + nobody + moved + b"\x00")
+    with broker(answer) as at, BrokerConnection(at, PLAIN) as connection:
+        assert connection.committed(["tracker", "billing", "nobody", "moved"]) == {
+            "tracker": {("parcels", 0): 1842, ("parcels", 2): 7},
+            "billing": 88,
+            "nobody": {},
+            "moved": 16,
+        }
+
+
+@pytest.mark.parametrize(
+    ("settings", "can"),
+    [
+        ({}, True),
+        ({"ssl.endpoint.identification.algorithm": "none", "socket.timeout.ms": "1000"}, True),
+        ({"sasl.mechanism": "OAUTHBEARER"}, False),
+        ({"ssl.key.location": "key.pem"}, False),
+    ],
+)
+def test_only_some_ways_to_log_in_are_spoken(settings: dict[str, str], can: bool) -> None:
+    assert can_log_in(Settings("unused", kafka=settings)) is can
 
 
 def test_topics_come_with_leaders_and_the_operations_that_are_allowed() -> None:
