@@ -16,7 +16,6 @@ from lockgate.connection import credentials_directory
 from lockgate.contracts.load import load
 from lockgate.provisioning.apply import apply
 from lockgate.provisioning.changes import StartGroup
-from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.plan import Plan, make_plan
 from tests.worlds import Raw, SharedStack, World, make_world, quiet
 
@@ -69,7 +68,7 @@ def test_a_group_begins_where_its_contract_says_also_after_an_interruption(
 
     admin, contracts = world.stack.settings("admin"), load(world.root)
     with monkeypatch.context() as patch:
-        patch.setattr(Cluster, "create_acls", fail)  # by then topics are under way
+        patch.setattr("lockgate.provisioning.apply.create_acls", fail)  # by then topics are under way
         with pytest.raises(KeyboardInterrupt):
             apply(contracts, admin, folder_of(world), progress=quiet)
     world.stack.apply(world.root)

@@ -37,6 +37,7 @@ from lockgate.provisioning.plan import Plan, make_plan
 from lockgate.provisioning.planfile import SavedPlan
 from lockgate.provisioning.readiness import wait_until_ready
 from lockgate.provisioning.reports import counted
+from lockgate.provisioning.requests import create_acls, create_partitions, create_topics, set_configs, set_passwords
 from lockgate.registry import Registry
 
 __all__ = ["apply", "make_changes"]
@@ -184,26 +185,26 @@ def _cluster_part(
     still_held()
     # a record of a new partition may fail at once: its retry and dead-letter partitions are there before it
     derived = {c.name: c.topic.partitions for c in growths if c.topic.kind != "domain"}
-    cluster.results(cluster.create_partitions(derived), "to add partitions to topic")
+    cluster.results(create_partitions(cluster, derived), "to add partitions to topic")
     if derived:
         progress(f"{counted(len(derived), 'derived topic')} grown")
     # all requests are under way together: none needs another's result, not even an ACL its topic or user
     steps: list[tuple[dict[str, Any], str, str, str]] = [
-        (cluster.create_topics([c.topic for c in creations]), "topic", "created", "to create topic"),
+        (create_topics(cluster, [c.topic for c in creations]), "topic", "created", "to create topic"),
         (
-            cluster.create_partitions({c.name: c.topic.partitions for c in growths if c.topic.kind == "domain"}),
+            create_partitions(cluster, {c.name: c.topic.partitions for c in growths if c.topic.kind == "domain"}),
             "topic",
             "grown",
             "to add partitions to topic",
         ),
         (
-            cluster.set_configs(values),
+            set_configs(cluster, values),
             "topic",
             "reconfigured",
             "to configure topic",
         ),
-        (cluster.set_passwords(passwords), "user", "given a password", "to set the password of"),
-        (cluster.create_acls(c.right for c in acls), "right", "granted", "to grant"),
+        (set_passwords(cluster, passwords), "user", "given a password", "to set the password of"),
+        (create_acls(cluster, (c.right for c in acls)), "right", "granted", "to grant"),
     ]
     for futures, noun, verb, doing in steps:
         if futures:

@@ -1,11 +1,11 @@
-"""A Kafka cluster as an administrator sees it: batched calls, and errors that say what to do."""
+"""A Kafka cluster as an administrator sees it: what is asked of it, and errors that say what to do."""
 
 from __future__ import annotations
 
 import logging
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,29 +13,19 @@ from typing import Any, Self, TypeVar
 import attrs
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
-    AclBinding,
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
-    AlterConfigOpType,
     ClusterMetadata,
-    ConfigEntry,
     ConfigResource,
     ConfigSource,
-    NewPartitions,
-    NewTopic,
     ResourcePatternType,
     ResourceType,
-    ScramCredentialInfo,
     ScramMechanism,
-    UserScramCredentialAlteration,
-    UserScramCredentialDeletion,
-    UserScramCredentialUpsertion,
 )
 
 from lockgate.connection import Settings
-from lockgate.contracts.derive import Acl, Topic
 from lockgate.errors import ClusterDenied, ClusterUnavailable, SettingsError
 from lockgate.provisioning.binding import Binding
 from lockgate.provisioning.failures import ANOTHER_PRINCIPAL, DENIED, UNAVAILABLE, cluster_error
@@ -52,9 +42,6 @@ _CONNECT_SECONDS = 10.0
 
 _SETTLE_SECONDS = 15.0
 """How long brokers that are listed and not reached are waited for."""
-
-_SCRAM_ITERATIONS = 4096
-"""Kafka's minimum. The passwords are random and long, so more rounds would only slow every connection down."""
 
 
 @attrs.frozen(order=True)
@@ -93,7 +80,7 @@ def _reachable(broker: Broker) -> bool:
 
 
 class Cluster:
-    """Ask and change a cluster as its administrator; use it as a context manager.
+    """Ask a cluster as its administrator; use it as a context manager. `requests` holds what changes it.
 
     Calls start their requests at once and return futures where several can be under way together; `results` waits for
     them. Every wait is bounded by `timeout` (seconds) and raises ClusterDenied, ClusterUnavailable or ClusterError.
@@ -103,7 +90,8 @@ class Cluster:
         self.settings = settings
         self.servers = settings.bootstrap_servers
         self._username = settings.username or "this client"
-        self._timeout = timeout
+        self.timeout = timeout
+        """Seconds that a request may take."""
         self._failures: list[KafkaError] = []
         config = settings.client_config() | {
             "error_cb": self._failures.append,
@@ -190,7 +178,7 @@ class Cluster:
     def result(self, future: Future[_T], doing: str) -> _T:
         """Wait for one answer."""
         try:
-            return future.result(self._timeout)
+            return future.result(self.timeout)
         except KafkaException as error:
             raise cluster_error(self._cause(error.args[0]), doing, servers=self.servers) from error
         except TimeoutError as error:
@@ -198,12 +186,12 @@ class Cluster:
 
     def results(self, futures: Mapping[Any, Future[_T]], doing: str) -> dict[Any, _T]:
         """Wait for all answers, so that none is still under way when the first error is raised."""
-        wait(futures.values(), self._timeout)
+        wait(futures.values(), self.timeout)
         return {key: self.result(future, f"{doing} {key}") for key, future in futures.items()}
 
     def failures(self, futures: Mapping[str, Future[Any]]) -> dict[str, KafkaError]:
         """Return the broker's refusals by name; raise only where it could not be asked at all."""
-        wait(futures.values(), self._timeout)
+        wait(futures.values(), self.timeout)
         refused = {}
         for name, future in futures.items():
             try:
@@ -274,106 +262,3 @@ class Cluster:
             )
             for binding in answer
         )
-
-    def create_topics(self, topics: Sequence[Topic], *, validate_only: bool = False) -> dict[str, Future[Any]]:
-        """Create topics, or only ask whether they could be."""
-        if not topics:
-            return {}
-        return self._client.create_topics(
-            [NewTopic(t.name, t.partitions, t.replication, config=dict(t.config)) for t in topics],
-            operation_timeout=self._timeout,
-            validate_only=validate_only,
-        )
-
-    def create_partitions(self, totals: Mapping[str, int], *, validate_only: bool = False) -> dict[str, Future[Any]]:
-        """Grow topics to a total of partitions, or only ask whether they could."""
-        if not totals:
-            return {}
-        return self._client.create_partitions(
-            [NewPartitions(name, total) for name, total in totals.items()],
-            operation_timeout=self._timeout,
-            validate_only=validate_only,
-        )
-
-    def set_configs(
-        self, values: Mapping[str, Mapping[str, str]], *, validate_only: bool = False
-    ) -> dict[str, Future[Any]]:
-        """Set configuration keys by topic, or only ask whether they could be set; other keys stay as they are."""
-        if not values:
-            return {}
-        resources = [
-            ConfigResource(
-                ResourceType.TOPIC,
-                name,
-                incremental_configs=[
-                    ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                    for key, value in config.items()
-                ],
-            )
-            for name, config in values.items()
-        ]
-        futures = self._client.incremental_alter_configs(resources, validate_only=validate_only)
-        return {resource.name: future for resource, future in futures.items()}
-
-    def set_passwords(self, passwords: Mapping[str, str]) -> dict[str, Future[Any]]:
-        """Create users, or give existing ones another password."""
-        if not passwords:
-            return {}
-        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
-        return self._client.alter_user_scram_credentials(
-            [UserScramCredentialUpsertion(user, info, password.encode()) for user, password in passwords.items()]
-        )
-
-    def create_acls(self, acls: Iterable[Acl]) -> dict[str, Future[Any]]:
-        """Grant rights, for any host."""
-        bindings = [
-            AclBinding(
-                ResourceType[acl.resource],
-                acl.name,
-                ResourcePatternType[acl.pattern],
-                f"User:{acl.principal}",
-                "*",
-                AclOperation[acl.operation],
-                AclPermissionType.ALLOW,
-            )
-            for acl in acls
-        ]
-        if not bindings:
-            return {}
-        futures = self._client.create_acls(bindings)
-        return {f"{b.principal} {AclOperation(b.operation).name} {b.name}": future for b, future in futures.items()}
-
-    def delete_topics(self, names: Iterable[str]) -> dict[str, Future[Any]]:
-        """Delete topics with all that is in them."""
-        wanted = list(names)
-        return self._client.delete_topics(wanted, operation_timeout=self._timeout) if wanted else {}
-
-    def delete_users(self, names: Iterable[str]) -> dict[str, Future[Any]]:
-        """Delete users' passwords, by which they are no users any more."""
-        mechanism = ScramMechanism.SCRAM_SHA_512
-        wanted: list[UserScramCredentialAlteration] = [UserScramCredentialDeletion(name, mechanism) for name in names]
-        return self._client.alter_user_scram_credentials(wanted) if wanted else {}
-
-    def delete_groups(self, names: Iterable[str]) -> dict[str, Future[Any]]:
-        """Delete consumer groups with their offsets; the brokers refuse one that has members."""
-        wanted = list(names)
-        return self._client.delete_consumer_groups(wanted) if wanted else {}
-
-    def delete_acls(self, bindings: Iterable[Binding]) -> dict[str, Future[Any]]:
-        """Take rights away; one that is not there is no mistake."""
-        filters = {
-            AclBindingFilter(
-                ResourceType[b.resource],
-                b.name,
-                ResourcePatternType[b.pattern],
-                b.principal,
-                b.host,
-                AclOperation[b.operation],
-                AclPermissionType[b.permission],
-            ): str(b)
-            for b in bindings
-        }
-        if not filters:
-            return {}
-        futures = self._client.delete_acls(list(filters))
-        return {filters[key]: future for key, future in futures.items()}

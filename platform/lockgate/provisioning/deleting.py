@@ -23,6 +23,7 @@ from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.credentials import CredentialsFolder
 from lockgate.provisioning.failures import cluster_error
 from lockgate.provisioning.reports import counted
+from lockgate.provisioning.requests import delete_acls, delete_groups, delete_topics, delete_users
 from lockgate.registry import Registry
 
 __all__ = ["delete", "deleted_key"]
@@ -49,10 +50,10 @@ def delete(
     Raise ClusterError or RegistryError (and what is below them).
     """
     bindings = [change.right for change in _of(deletions, RevokeAcl)]
-    _wait(cluster, cluster.delete_acls(bindings), "right", "taken away", progress)
-    _wait(cluster, cluster.delete_users(_names(deletions, DeleteUser)), "user", "deleted", progress)
-    _wait(cluster, cluster.delete_groups(_names(deletions, DeleteGroup)), "group", "deleted", progress)
-    _wait(cluster, cluster.delete_topics(_names(deletions, DeleteTopic)), "topic", "deleted", progress)
+    _wait(cluster, delete_acls(cluster, bindings), "right", "taken away", progress)
+    _wait(cluster, delete_users(cluster, _names(deletions, DeleteUser)), "user", "deleted", progress)
+    _wait(cluster, delete_groups(cluster, _names(deletions, DeleteGroup)), "group", "deleted", progress)
+    _wait(cluster, delete_topics(cluster, _names(deletions, DeleteTopic)), "topic", "deleted", progress)
     subjects = _names(deletions, DeleteSubject)
     if subjects:
         with Registry(settings) as registry:

@@ -18,6 +18,7 @@ from lockgate.provisioning.applied import Applied
 from lockgate.provisioning.change import State
 from lockgate.provisioning.cluster import Cluster, brokers_in
 from lockgate.provisioning.failures import DENIED, cluster_error
+from lockgate.provisioning.requests import create_topics
 
 __all__ = ["ensure_ledger", "read_ledger", "write_ledger"]
 
@@ -46,7 +47,7 @@ def ensure_ledger(cluster: Cluster) -> None:
     config = {"cleanup.policy": "compact", "min.insync.replicas": str(max(1, replication - 1))}
     at = Location(APPLIED_TOPIC, 1)
     topic = Topic(APPLIED_TOPIC, "domain", 1, replication, config, "", None, None, at)
-    refused = cluster.failures(cluster.create_topics([topic]))
+    refused = cluster.failures(create_topics(cluster, [topic]))
     for error in refused.values():
         # two that apply for the first time at once: either may make it
         if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError
 from lockgate.provisioning.change import Change
 from lockgate.provisioning.cluster import Cluster
 from lockgate.provisioning.reports import Refusal
+from lockgate.provisioning.requests import create_partitions, create_topics, set_configs
 from lockgate.provisioning.topics import AddPartitions, AlterConfig, CreateTopic
 
 __all__ = ["rehearse"]
@@ -33,9 +34,9 @@ def rehearse(changes: Iterable[Change], cluster: Cluster) -> Iterator[Refusal]:
                 values = alterations.setdefault(topic.name, {})
                 values.update({difference.key: difference.after for difference in differences})
     answers = [
-        cluster.create_topics(creations, validate_only=True),
-        cluster.create_partitions(growths, validate_only=True),
-        cluster.set_configs(alterations, validate_only=True),
+        create_topics(cluster, creations, validate_only=True),
+        create_partitions(cluster, growths, validate_only=True),
+        set_configs(cluster, alterations, validate_only=True),
     ]
     for futures in answers:
         for name, error in cluster.failures(futures).items():

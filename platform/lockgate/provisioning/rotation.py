@@ -15,6 +15,7 @@ from lockgate.provisioning.credentials import CredentialsFolder, new_password
 from lockgate.provisioning.desired import desired_state
 from lockgate.provisioning.ledger import ensure_ledger
 from lockgate.provisioning.lock import ApplyLock
+from lockgate.provisioning.requests import set_passwords
 from lockgate.provisioning.wire import BrokerConnection
 
 __all__ = ["rotate"]
@@ -56,7 +57,7 @@ def rotate(
             for name, password in passwords.items():
                 folder.write(name, password)
             progress("credentials files written")
-            cluster.results(cluster.set_passwords(passwords), "to set the password of")
+            cluster.results(set_passwords(cluster, passwords), "to set the password of")
         progress("passwords set")
         brokers = cluster.brokers()
         # each broker learns of it by itself, a moment later
