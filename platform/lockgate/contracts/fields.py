@@ -123,6 +123,10 @@ class Fields:
         """Tell whether a field is there, rightly or wrongly filled."""
         return name in self._nodes
 
+    def is_mapping(self, name: str) -> bool:
+        """Tell whether a field is there and has fields of its own."""
+        return isinstance(self._nodes.get(name), yaml.MappingNode)
+
     def uncertain(self, name: str) -> bool:
         """Tell whether a field is absent only because its name was probably mistyped."""
         return name in self._meant and name not in self._nodes

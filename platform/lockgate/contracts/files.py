@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 import attrs
+import yaml
 
 from lockgate.contracts.fields import DURATION_WORDS, UNREAD, At, Fields, Texts, duration_ms
 from lockgate.contracts.model import Compatibility, Owner
@@ -54,12 +55,13 @@ class DomainFile:
     compatibility: Compatibility | None = None
     compatibility_line: int = 1
     events: Texts = UNREAD
+    events_line: int = 1
     readers: Texts = UNREAD
     readers_line: int = 1
     writers: Texts = UNREAD
     writers_line: int = 1
-    exemptions: tuple[tuple[str, At[str]], ...] = ()
-    """Rules that are turned off, each with the reason."""
+    exemptions: tuple[tuple[str, str | None, At[str]], ...] = ()
+    """Rules that are turned off, for a type or (None) the whole domain, each with the reason."""
     retired: tuple[RetiredEntry, ...] = ()
 
 
@@ -109,6 +111,7 @@ def read_domain(path: Path, folder: str, file: str, report: Report) -> DomainFil
         compatibility=_compatibility(fields, file, report),
         compatibility_line=fields.line_of("compatibility") if fields.has("compatibility") else 1,
         events=events,
+        events_line=fields.line_of("events"),
         readers=fields.texts("readers"),
         readers_line=fields.line_of("readers"),
         writers=fields.texts("writers"),
@@ -159,18 +162,30 @@ def _compatibility(fields: Fields, file: str, report: Report) -> Compatibility |
     return None
 
 
-def _exemptions(fields: Fields, file: str, report: Report) -> tuple[tuple[str, At[str]], ...]:
-    """Return the rules that are turned off; which rules there are is for lint to say."""
+def _exemptions(fields: Fields, file: str, report: Report) -> tuple[tuple[str, str | None, At[str]], ...]:
+    """Return the rules that are turned off; which rules and types there are is for lint to say."""
     node = fields.mapping("lint")
     if node is None:
         return ()
     off = Fields(node, file, report, path="lint.", known=("exempt",), required=("exempt",)).mapping("exempt")
     if off is None:
         return ()
-    names = [name for name, _, _ in Fields.pairs(off, file, Report(), "")]
-    rules = Fields(off, file, report, path="lint.exempt.", known=names)
-    reasons = ((name, rules.text(name)) for name in names)
-    return tuple((name, reason) for name, reason in reasons if reason is not None)
+    found: list[tuple[str, str | None, At[str] | None]] = []
+    rules, names = _open(off, file, report, "lint.exempt.")
+    for name in names:
+        node = rules.mapping(name) if rules.is_mapping(name) else None
+        if node is None:
+            found.append((name, None, rules.text(name)))
+            continue
+        types, type_names = _open(node, file, report, f"lint.exempt.{name}.")
+        found += ((name, type_name, types.text(type_name)) for type_name in type_names)
+    return tuple((name, type_name, reason) for name, type_name, reason in found if reason is not None)
+
+
+def _open(node: yaml.MappingNode, file: str, report: Report, path: str) -> tuple[Fields, list[str]]:
+    """Return a mapping whose fields are anything, and their names."""
+    names = [name for name, _, _ in Fields.pairs(node, file, Report(), "")]
+    return Fields(node, file, report, path=path, known=names), names
 
 
 def _owner(fields: Fields, file: str, report: Report) -> OwnerEntry | None:

@@ -230,10 +230,13 @@ def _domain(
         writers=tuple(writer.value for writer in domain.writers.items),
         location=Location(domain.file, 1),
         exemptions=tuple(
-            Exemption(rule, reason.value, Location(domain.file, reason.line)) for rule, reason in domain.exemptions
+            Exemption(rule, reason.value, Location(domain.file, reason.line), type_name)
+            for rule, type_name, reason in domain.exemptions
         ),
         topic_at=Location(domain.file, domain.topic_line),
         level_at=Location(domain.file, domain.compatibility_line),
+        events_at=Location(domain.file, domain.events_line),
+        owner_at=Location(domain.file, _present(domain.owner).line),
     )
 
 

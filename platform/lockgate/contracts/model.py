@@ -92,12 +92,14 @@ class EventType:
 
 @attrs.frozen
 class Exemption:
-    """Say that a rule of lint does not hold in a domain, and why."""
+    """Say that a rule of lint does not hold in a domain, or for one of its types, and why."""
 
     rule: str
     """As the contract has it; lint says where there is none of this name."""
     reason: str
     location: Location
+    type: str | None = None
+    """The type, and so the file, that it is about; None for the whole domain."""
 
 
 Discard = Literal["letters", "unread"]
@@ -143,6 +145,10 @@ class Domain:
     """Where the file describes the topic."""
     level_at: Location = attrs.field(default=attrs.Factory(lambda self: self.location, takes_self=True))
     """Where the file names the compatibility level; its beginning, where it leaves that to the default."""
+    events_at: Location = attrs.field(default=attrs.Factory(lambda self: self.location, takes_self=True))
+    """Where the file lists the event types."""
+    owner_at: Location = attrs.field(default=attrs.Factory(lambda self: self.location, takes_self=True))
+    """Where the file names the team."""
 
     def subject(self, event: EventType) -> str:
         """Return the registry subject of an event type (TopicRecordNameStrategy)."""

@@ -33,6 +33,7 @@ class Promise:
     compatibility: Compatibility | None
     events: tuple[str, ...]
     """Full names."""
+    team: str | None
 
 
 class Base:
@@ -69,7 +70,7 @@ class Base:
             domain = now.get(folder)
             if domain is not None and self._files.get(path) == blob:
                 events = tuple(event.full_name for event in domain.events)
-                found[folder] = Promise(domain.topic.name, domain.compatibility, events)
+                found[folder] = Promise(domain.topic.name, domain.compatibility, events, domain.owner.team)
             else:
                 found[folder] = self._promise(folder, path)
         return found
@@ -78,7 +79,8 @@ class Base:
         with _file(self.history.content(path) or b"") as file:
             said = read_domain(file, folder, path, Report())
         topic = None if said.topic is None else said.topic.value
-        return Promise(topic, said.compatibility, tuple(f"{folder}.{event.value}" for event in said.events.items))
+        events = tuple(f"{folder}.{event.value}" for event in said.events.items)
+        return Promise(topic, said.compatibility, events, None if said.owner is None else said.owner.owner.team)
 
     @cached_property
     def concerned(self) -> tuple[dict[str, list[Concerned]], dict[str, list[Concerned]]]:

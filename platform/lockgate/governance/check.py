@@ -90,7 +90,8 @@ def _against_base(contracts: Contracts, base: Base) -> Verdict:
     ]
     comparisons += gone(contracts, base, renamed)
     unread = dict.fromkeys(place for _, places in parts for place in places)
-    return Verdict(tuple(comparisons), tuple(_lowered(contracts, base)), unread=tuple(unread))
+    domains = (*_lowered(contracts, base), *_handed_over(contracts, base))
+    return Verdict(tuple(comparisons), domains, unread=tuple(unread))
 
 
 def _against_history(
@@ -192,6 +193,23 @@ def _lowered(contracts: Contracts, base: Base) -> Iterator[Finding]:
             finding = _lower(domain, promise.compatibility, base.source, place)
             if finding is not None:
                 yield finding
+
+
+def _handed_over(contracts: Contracts, base: Base) -> Iterator[Finding]:
+    for domain in contracts.domains:
+        promise = base.promises.get(domain.name)
+        if promise is None or promise.team in (None, domain.owner.team):
+            continue
+        yield Finding(
+            "unsafe",
+            "OWNER_CHANGED",
+            f"{domain.name} is {promise.team}'s in {base.source}, and {domain.owner.team}'s now: another team answers "
+            "for its topic, and is asked before its files change",
+            location=domain.owner_at,
+            earlier=base.source,
+            earlier_at=base.at(domain.location.file),
+            fix="have both teams agree to it; `lockgate catalog --codeowners` writes who is asked from then on",
+        )
 
 
 def _lower(domain: Domain, then: Compatibility, source: str, place: str | None = None) -> Finding | None:

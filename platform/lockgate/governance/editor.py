@@ -107,7 +107,8 @@ def domain_schema() -> Schema:
         },
         required=("name",),
     )
-    rules = {rule.id: {"type": "string", "description": rule.sentence} for rule in RULES}
+    reason: dict[str, Any] = {"anyOf": [_TEXT, {"type": "object", "minProperties": 1, "additionalProperties": _TEXT}]}
+    rules = {rule.id: {"description": rule.sentence} | reason for rule in RULES}
     exempt = {"type": "object", "properties": rules, "additionalProperties": False}
     properties = {
         "owner": _said("Who answers for the domain.", _OWNER),
@@ -121,7 +122,12 @@ def domain_schema() -> Schema:
         "readers": _said("Workloads that may read the topic.", _list(_TEXT)),
         "writers": _said("Workloads that may write to the topic.", _list(_TEXT)),
         "lint": _object(
-            {"exempt": _said("Rules of lint that do not hold here, each with the reason.", exempt)},
+            {
+                "exempt": _said(
+                    "Rules of lint that do not hold here, each with a reason, or one for each type.",
+                    exempt,
+                )
+            },
             required=("exempt",),
         ),
         "retired": _retired(

@@ -56,11 +56,12 @@ def _gone(
         findings = [] if "unread" in entry.discard else [_retired(base, name, readers, entry)]
     elif readers:
         who = ", ".join(map(str, readers))
+        location = None if domain is None else domain.events_at
         if heir is None:
             rule, what = "EVENT_TYPE_REMOVED", f"{name} is removed"
             fix = f"take {name} out of their `consumes` first, remove it when that is deployed; or say why in `retired`"
         else:
-            topic = contracts.domain_of(heir.new).topic.name
+            topic, location = contracts.domain_of(heir.new).topic.name, contracts.events[heir.new].location
             rule, what = "EVENT_TYPE_RENAMED", f"{name} is renamed to {heir.new} ({_EVIDENCE[heir.evidence]})"
             what += f", which is another subject, {names.subject(topic, heir.new)}"
             if topic != promise.topic:
@@ -71,7 +72,7 @@ def _gone(
                 _kind(promise),
                 rule,
                 f"{what}, and it was still read by {who}: what the topic holds of it is skipped from then on",
-                location=None if domain is None else domain.location,
+                location=location,
                 earlier=base.source,
                 earlier_at=base.history.place(name, "/name"),
                 fix=fix,

@@ -308,6 +308,33 @@ def test_an_exemption_holds_in_its_own_domain_only(tmp_path: Path) -> None:
     assert {finding.file for finding in found} == {"schemas/fair/Sold.avsc"}
 
 
+def test_an_exemption_holds_for_the_type_that_it_names_only(tmp_path: Path) -> None:
+    lent = sold(field("price", "double")) | {"name": "Lent"}
+    off = "lint: {exempt: {money-decimal: {Sold: the till sends doubles}}}\n"
+    domain = DOMAIN.replace("[Sold]", "[Sold, Lent]") + off
+    world = files(BAD, domain) | {"schemas/shop/Lent.avsc": json.dumps(lent)}
+    linted = lint(load(write_project(tmp_path, world)))
+    assert [(finding.rule, finding.file) for finding in linted.findings] == [
+        ("money-decimal", "schemas/shop/Lent.avsc")
+    ]
+    assert linted.exempted == 2
+
+
+def test_an_exemption_for_a_type_goes_before_that_of_the_domain(tmp_path: Path) -> None:
+    off = OFF + "  # and for one type\n"
+    both = off.replace("{money-decimal: ", "{doc-field: {Sold: none}, money-decimal: ")
+    (found,) = findings(tmp_path, files(BAD, DOMAIN + both))
+    assert (found.rule, found.pointer) == ("exemption-unneeded", "/lint/exempt/doc-field/Sold")
+    assert found.message == "doc-field is turned off, and nothing in Sold needs that any more"
+
+
+def test_an_exemption_for_a_type_that_there_is_not_is_found(tmp_path: Path) -> None:
+    off = "lint: {exempt: {money-decimal: {Sald: the till sends doubles}}}\n"
+    found = {finding.rule: finding for finding in findings(tmp_path, files(sold(), DOMAIN + off))}
+    assert found.keys() == {"exemption-unknown"}
+    assert found["exemption-unknown"].fix == "did you mean Sold?"
+
+
 def test_shared_types_have_no_exemptions(tmp_path: Path) -> None:
     money = shared("Money", fields=[field("amount", "double")])
     found = findings(tmp_path, files(sold(field("cash", "common.Money")), DOMAIN + OFF, money))
@@ -344,6 +371,7 @@ def test_what_is_said_about_exemptions_cannot_be_turned_off(tmp_path: Path) -> N
         ("lint: {exempt: [money-decimal]}", "lint.exempt: expected fields, got a list"),
         ("lint: {exemp: {money-decimal: x}}", "unknown field lint.exemp (did you mean exempt?)"),
         ("lint: {exempt: {a: x, a: y}}", "lint.exempt.a stands here twice, first on line 5"),
+        ("lint: {exempt: {a: {B: }}}", "lint.exempt.a.B: expected text, got nothing"),
         ("lint: {}", "missing field lint.exempt"),
     ],
 )

@@ -275,7 +275,7 @@ def test_a_removal_is_told_where_somebody_read_it(git: Git) -> None:
     found = of(verdict, "garden.Watered")
     finding = only(found)
     assert (found.status, found.location, found.order) == ("removed", None, "consumers-first")
-    assert (finding.kind, finding.rule) == ("removed", "EVENT_TYPE_REMOVED")
+    assert (finding.kind, finding.rule, str(finding.location)) == ("removed", "EVENT_TYPE_REMOVED", f"{GARDEN}:5")
     assert "still read by kitchen-service.garden (Chefs, @chefs)" in finding.message
     assert not verdict.compatible
 
@@ -371,6 +371,15 @@ def test_a_level_cannot_be_lowered_to_let_the_same_change_through(git: Git) -> N
     git.commit("agreed upon")
     write(git, {**domain(compatibility="compatibility: NONE"), **watered(LITRES, LITRES.replace("litres", "minutes"))})
     assert checked(git).findings == ()
+
+
+def test_another_team_that_owns_a_domain_is_told_and_another_contact_is_not(git: Git) -> None:
+    write(git, {GARDEN: PROJECT[GARDEN].replace('"@green"', '"#green"')})
+    assert checked(git).findings == ()
+    write(git, {GARDEN: PROJECT[GARDEN].replace("team: Green", "team: Gold")})
+    (finding,) = checked(git).findings
+    assert (finding.kind, finding.rule, str(finding.location)) == ("unsafe", "OWNER_CHANGED", f"{GARDEN}:1")
+    assert finding.message.startswith("garden is Green's in git:")
 
 
 def test_a_level_that_is_raised_judges_what_is_there(git: Git) -> None:

@@ -23,8 +23,8 @@ OWN: Final[tuple[Rule, ...]] = (
     Rule(
         "exemption-unknown",
         "error",
-        "An exemption names a rule that there is, and that looks at what the domain owns.",
-        "correct the rule's name, or remove the exemption",
+        "An exemption names a rule that there is, and a type that the domain has.",
+        "correct the name of the rule or the type, or remove the exemption",
     ),
     Rule(
         "exemption-unneeded",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -51,20 +51,26 @@ def lint(contracts: Contracts) -> Linted:
     """Apply every rule to every schema and every domain of a project."""
     project = Project(contracts)
     sources: list[Source] = [*project.domains, *project.schemas.values()]
-    exemptions = {(domain.name, off.rule): off for domain in contracts.domains for off in domain.exemptions}
+    exemptions = {(domain.name, off.rule, off.type): off for domain in contracts.domains for off in domain.exemptions}
+    types: dict[str, set[str]] = {domain.name: set() for domain in contracts.domains}
     found: list[Annotation] = []
-    needed: set[tuple[str, str]] = set()
+    needed: set[tuple[str, str, str | None]] = set()
     exempted = 0
     for source in sources:
+        domain = source.domain or ""
+        if source.type is not None:
+            types.setdefault(domain, set()).add(source.type)
         for rule in RULES:
             for hit in _hits(rule, source):
-                key = (source.domain or "", rule.id)
-                if key in exemptions:
+                # that of the type goes first: the domain's may then turn out to be unneeded
+                keys = ((domain, rule.id, source.type), (domain, rule.id, None))
+                key = next((key for key in keys if key in exemptions), None)
+                if key is not None:
                     needed.add(key)
                     exempted += 1
                 else:
                     found.append(_annotation(rule, source, hit))
-    found += (_unneeded(off) for key, off in exemptions.items() if key not in needed)
+    found += (_unneeded(off, types[key[0]]) for key, off in exemptions.items() if key not in needed)
     found.sort(key=lambda finding: (finding.file, finding.line, finding.column or 0, finding.rule))
     return Linted(tuple(sorted(source.path for source in sources)), tuple(found), exempted)
 
@@ -84,11 +90,19 @@ def _annotation(rule: Rule, source: Source, hit: Hit) -> Annotation:
     return Annotation(rule.id, rule.severity, source.path, line, hit.message, hit.fix or rule.fix, hit.pointer, column)
 
 
-def _unneeded(off: Exemption) -> Annotation:
+def _unneeded(off: Exemption, types: Collection[str]) -> Annotation:
     unknown, unneeded = OWN
     pointer, place = f"/lint/exempt/{off.rule}", off.location
+    if off.type is not None:
+        pointer += f"/{off.type}"
     if off.rule in BY_ID and BY_ID[off.rule] not in OWN:
-        message = f"{off.rule} is turned off, and nothing in the domain needs that any more"
+        if off.type is not None and off.type not in types:
+            meant = nearest(off.type, types)
+            message = f"lint.exempt.{off.rule}: the domain has no type {off.type} with a file of its own"
+            fix = f"did you mean {meant}?" if meant else f"its types are {', '.join(sorted(types))}"
+            return Annotation(unknown.id, unknown.severity, place.file, place.line, message, fix, pointer)
+        where = "the domain" if off.type is None else off.type
+        message = f"{off.rule} is turned off, and nothing in {where} needs that any more"
         return Annotation(unneeded.id, unneeded.severity, place.file, place.line, message, unneeded.fix, pointer)
     meant = nearest(off.rule, [rule.id for rule in RULES])
     message = f"lint.exempt: there is no rule {off.rule}, or none that can be turned off"

@@ -72,6 +72,11 @@ class SchemaSource:
         """Return the domain whose exemptions hold here; None for shared types, which have none."""
         return None if self.file.folder == COMMON else self.file.folder
 
+    @property
+    def type(self) -> str:
+        """Return the type that the file is about, without its namespace."""
+        return self.file.stem
+
     @cached_property
     def parts(self) -> Sequence[Part]:
         """Return everything in it, in the order of the text."""
@@ -102,6 +107,10 @@ class DomainSource:
     def domain(self) -> str:
         """Return the domain whose exemptions hold here."""
         return self.contract.name
+
+    @property
+    def type(self) -> None:
+        """Return that it is about no single type."""
 
     @cached_property
     def _node(self) -> yaml.Node | None:
