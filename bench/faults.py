@@ -20,12 +20,16 @@ from pathlib import Path
 import attrs
 import click
 
+from tests.books import ORDER_KEY, Verdict
 from tests.crashes import POINTS
-from tests.faults import CRASHES, MODES, Subject, Verdict, crash
+from tests.faults import CRASHES, MODES, Subject, crash
 from tests.outages import OUTAGES, outage
+from tests.proxies import client_ports, proxied, running_proxies
+from tests.sabotage import SABOTAGES, sabotaged
 from tests.worlds import SharedStack
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ("runs", "written", "lost", "duplicated", "disordered", "early")
 
 
 @attrs.frozen
@@ -40,16 +44,16 @@ class Run:
 
 
 @contextmanager
-def running_stack() -> Iterator[SharedStack]:
-    """Return a stack; `LOCKGATE_TEST_HOME` names one that stays."""
+def running_stack(root: Path = ROOT) -> Iterator[SharedStack]:
+    """Return the stack of a project; `LOCKGATE_TEST_HOME` names one that stays."""
     home = os.environ.get("LOCKGATE_TEST_HOME")
     if home:
-        stack = SharedStack(ROOT, Path(home))
+        stack = SharedStack(root, Path(home))
         stack.up()
         yield stack
         return
     with tempfile.TemporaryDirectory() as folder:
-        stack = SharedStack(ROOT, Path(folder) / "home")
+        stack = SharedStack(root, Path(folder) / "home")
         with stack.local.guarded():
             try:
                 stack.up()
@@ -69,6 +73,7 @@ def row_of(fault: str, mode: str, runs: Sequence[Run]) -> dict[str, object]:
         "lost": sum(verdict.lost for verdict in verdicts),
         "duplicated": sum(verdict.duplicated for verdict in verdicts),
         "disordered": sum(verdict.disordered for verdict in verdicts),
+        "early": sum(verdict.early for verdict in verdicts),
         "broken": sorted({name for verdict in verdicts for name in verdict.broken(mode)}),
         "failures": [run.failure for run in runs if run.failure is not None],
         "seconds": round(sum(run.seconds for run in runs), 1),
@@ -77,14 +82,44 @@ def row_of(fault: str, mode: str, runs: Sequence[Run]) -> dict[str, object]:
 
 def print_table(rows: Sequence[dict[str, object]]) -> None:
     """Print rows as a table that is Markdown, too."""
-    print("| fault | mode | runs | written | lost | duplicated | guarantee |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | --- |")
+    print("| fault | mode | runs | written | lost | duplicated | disordered | early | guarantee |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     for row in rows:
         holds = "broken: " + ", ".join(row["broken"]) if row["broken"] else "holds"  # type: ignore[arg-type]
         if row["failures"]:
             holds = "not finished"
-        figures = " | ".join(str(row[name]) for name in ("runs", "written", "lost", "duplicated"))
+        if row["mode"] != ORDER_KEY:
+            row = row | {"disordered": ""}
+        figures = " | ".join(str(row[name]) for name in FIGURES)
         print(f"| {row['fault']} | {row['mode']} | {figures} | {holds} |")
+
+
+def spoil(modes: Sequence[str], count: int) -> None:
+    """Spoil the runtime in every way, and print what the books say; exit 1 where they say nothing of it."""
+
+    def spoilt(subject: Subject) -> list[tuple[str, Verdict]]:
+        chosen = [name for name, each in SABOTAGES.items() if subject.mode in each.modes]
+        return [(name, sabotaged(subject, name, count)) for name in chosen]
+
+    with tempfile.TemporaryDirectory() as folder, running_stack() as stack, ThreadPoolExecutor() as pool:
+        subjects = [Subject(stack, Path(folder) / str(number), mode) for number, mode in enumerate(modes)]
+        found = list(pool.map(spoilt, subjects))
+    unseen = False
+    print("| sabotage | mode | written | lost | duplicated | disordered | early | seen |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |")
+    for subject, verdicts in zip(subjects, found, strict=True):
+        for name, verdict in verdicts:
+            seen = SABOTAGES[name].seen in verdict.broken(subject.mode)
+            unseen |= not seen
+            figures = " | ".join(str(getattr(verdict, figure)) for figure in ("written", *FIGURES[2:]))
+            print(f"| {name} | {subject.mode} | {figures} | {'yes' if seen else 'NO'} |")
+    if unseen:
+        sys.exit(1)
+
+
+def _described(error: Exception) -> str:
+    text = str(error) if isinstance(error, AssertionError) else "".join(traceback.format_exception(error))
+    return text[-4000:]
 
 
 @click.command(help=__doc__)
@@ -96,41 +131,56 @@ def print_table(rows: Sequence[dict[str, object]]) -> None:
 @click.option("--count", default=240, show_default=True, help="Records of a run.")
 @click.option("--seed", default=1, show_default=True, help="Of the records at which processes are killed.")
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report here.")
-def main(modes: Sequence[str], faults: Sequence[str], runs: int, count: int, seed: int, report: Path | None) -> None:
+@click.option("--sabotage", is_flag=True, help="Spoil the runtime instead: exit 1 where the books do not tell.")
+def main(
+    modes: Sequence[str],
+    faults: Sequence[str],
+    runs: int,
+    count: int,
+    seed: int,
+    report: Path | None,
+    sabotage: bool,
+) -> None:
     modes = modes or list(MODES)
+    if sabotage:
+        spoil(modes, count)
+        return
     faults = faults or [*POINTS, *OUTAGES]
     done: list[Run] = []
 
-    def one(fault: str, subject: Subject, dice: random.Random) -> None:
-        started = time.monotonic()
-        verdict, failure = None, None
-        try:
-            if fault in OUTAGES:
-                verdict = outage(subject, fault, count)
-            else:
-                verdict = crash(subject, fault, dice.randint(1, count // 4), count)
-        except AssertionError as error:
-            failure = str(error)[-4000:]
-        except Exception:
-            failure = traceback.format_exc()[-4000:]
-        done.append(Run(fault, subject.mode, time.monotonic() - started, verdict, failure))
-        print(f"{fault}, {subject.mode}: {verdict or failure}", file=sys.stderr, flush=True)
+    def note(fault: str, mode: str, seconds: float, came: Verdict | Exception) -> None:
+        failed = isinstance(came, Exception)
+        verdict, failure = (None, _described(came)) if failed else (came, None)
+        done.append(Run(fault, mode, seconds, verdict, failure))
+        print(f"{fault}, {mode}, {seconds:.0f} s: {verdict or failure}", file=sys.stderr, flush=True)
 
     def crashes(subject: Subject) -> None:
         dice = random.Random(f"{seed} {subject.mode}")
         for _ in range(runs):
             for fault in CRASHES[subject.mode]:
                 if fault in faults:
-                    one(fault, subject, dice)
+                    started = time.monotonic()
+                    came: Verdict | Exception
+                    try:
+                        came = crash(subject, fault, dice.randint(1, count // 4), count)
+                    except Exception as error:
+                        came = error
+                    note(fault, subject.mode, time.monotonic() - started, came)
 
-    with running_stack() as stack, tempfile.TemporaryDirectory() as folder:
+    print(f"seed {seed}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder, running_stack(proxied(ROOT, Path(folder) / "project")) as stack:
         subjects = [Subject(stack, Path(folder) / str(number), mode) for number, mode in enumerate(modes)]
         with ThreadPoolExecutor() as pool:  # side by side: most of the time is the brokers' patience with the dead
             list(pool.map(crashes, subjects))
-        for fault in OUTAGES:  # these are everybody's, so one after the other
-            for _ in range(runs if fault in faults else 0):
-                for subject in subjects:
-                    one(fault, subject, random.Random(seed))
+        with running_proxies(client_ports(stack.local)) as network:
+            for fault in [fault for fault in OUTAGES if fault in faults] * runs:
+                started = time.monotonic()
+                try:
+                    verdicts = outage(stack.local, network, subjects, fault, count)
+                except Exception as error:
+                    verdicts = [error] * len(subjects)
+                for subject, came in zip(subjects, verdicts, strict=True):
+                    note(fault, subject.mode, time.monotonic() - started, came)
     rows = [
         row_of(fault, mode, found)
         for fault in faults

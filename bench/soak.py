@@ -16,22 +16,72 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import combinations
 from pathlib import Path
 
 import click
 import psutil
 
 from bench.faults import running_stack
+from lockgate.errors import LockgateError
 from tests.faults import MODES, Subject
-from tests.worlds import Running
+from tests.worlds import Running, SharedStack
 
 _LOAD = "soak"
-_PAUSE = 0.2
-"""Seconds between waves of ten records: fifty a second and mode."""
-_BROKER_AWAY = (3.0, 15.0)
+_PAUSE = 0.3
+"""Seconds between waves of ten records: some thirty a second and mode."""
+_BROKER_AWAY = (3.0, 12.0)
+_BROKER_KILLED = (8.0, 25.0)
 _GROWTH = 1.10
 """What the last quarter's memory may be of the second's: the first one warms up."""
+_SLOPE = 0.25
+"""MiB a minute by which memory may grow after the first quarter, where there are enough minutes to tell."""
+_MINUTES_FOR_A_SLOPE = 10.0
+_TOLD = 30.0
 _PATIENCE = 300.0
+
+Series = list[tuple[float, float]]
+"""Seconds since the epoch and resident MiB of one process."""
+
+
+def resident(pid: int) -> float | None:
+    """Return a process's resident memory in MiB, or None where it has ended."""
+    try:
+        return float(round(psutil.Process(pid).memory_info().rss / 2**20, 1))
+    except psutil.NoSuchProcess:
+        return None
+
+
+def slope(series: Series) -> float:
+    """Return by how many MiB a minute memory grows: the median of the slopes between any two samples (Theil and Sen).
+
+    Some samples that are off, whatever they are, do not move it.
+    """
+    thin = series[:: max(1, len(series) // 200)]
+    return statistics.median(
+        (later - sooner) / (at - since) * 60 for (since, sooner), (at, later) in combinations(thin, 2)
+    )
+
+
+def growth(series: Series) -> dict[str, object]:
+    """Return what the memory of one process came to; `flat` is None where there are too few samples to tell."""
+    sizes = [size for _, size in series]
+    if len(sizes) < 20:
+        return {"samples": len(sizes), "flat": None}
+    quarter = len(sizes) // 4
+    before, after = statistics.median(sizes[quarter : 2 * quarter]), statistics.median(sizes[-quarter:])
+    steady = series[quarter:]
+    minutes = (steady[-1][0] - steady[0][0]) / 60
+    slow = slope(steady)
+    return {
+        "samples": len(sizes),
+        "minutes": round((series[-1][0] - series[0][0]) / 60, 1),
+        "second_quarter_mib": before,
+        "last_quarter_mib": after,
+        "slope_mib_per_minute": round(slow, 3),
+        "peak_mib": max(sizes),
+        "flat": after <= before * _GROWTH and (minutes < _MINUTES_FOR_A_SLOPE or slow <= _SLOPE),
+    }
 
 
 class Member:
@@ -42,19 +92,17 @@ class Member:
         self.kills = 0
         self.ends: list[str] = []
         """The last lines of processes that ended by themselves."""
-        self.memory: list[tuple[float, float]] = []
-        """Seconds since the epoch and resident MiB of the process that runs now."""
+        self.memory: Series = []
+        """Of the process that runs now."""
         self._stack = ExitStack()
         self.running: Running = self._stack.enter_context(subject.running())
 
     def look(self) -> None:
         """Sample the memory; start the process again where it has ended."""
         if self.running.process.poll() is None:
-            try:
-                resident = psutil.Process(self.running.process.pid).memory_info().rss / 2**20
-            except psutil.NoSuchProcess:
-                return
-            self.memory.append((time.time(), round(resident, 1)))
+            size = resident(self.running.process.pid)
+            if size is not None:
+                self.memory.append((time.time(), size))
             return
         self.ends.append(self.running.text[-500:])
         self.start()
@@ -76,63 +124,84 @@ class Member:
         """End the process, however it is."""
         self._stack.close()
 
-    def growth(self) -> dict[str, object]:
-        """Return what the memory of the process that runs now came to."""
-        sizes = [size for _, size in self.memory]
-        if len(sizes) < 8:
-            return {"samples": len(sizes), "flat": None}
-        quarter = len(sizes) // 4
-        before, after = statistics.median(sizes[quarter : 2 * quarter]), statistics.median(sizes[-quarter:])
-        later = self.memory[quarter:]
-        slope = statistics.linear_regression([at / 60 for at, _ in later], [size for _, size in later]).slope
-        status = Path(f"/proc/{self.running.process.pid}/status").read_text(encoding="ascii")
-        peak = next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), None)
-        return {
-            "samples": len(sizes),
-            "second_quarter_mib": before,
-            "last_quarter_mib": after,
-            "slope_mib_per_minute": round(slope, 3),
-            "peak_mib": None if peak is None else round(peak, 1),
-            "flat": after <= before * _GROWTH,
-        }
 
+class Nodes:
+    """Kill a broker now and then, and start it again, until it is over; watch the memory of all nodes."""
 
-class Brokers:
-    """Kill a broker now and then, and start it again, until it is over."""
-
-    def __init__(self, subject: Subject, dice: random.Random, over: threading.Event) -> None:
+    def __init__(self, stack: SharedStack, dice: random.Random, over: threading.Event) -> None:
         self.killed = 0
-        self._stack = subject.world.stack.local
+        self.memory: dict[str, list[Series]] = {}
+        """By node, a series for each of its processes."""
+        self._stack = stack.local
         self._dice = dice
         self._over = over
+        self._pids: dict[str, int] = {}
 
     def run(self) -> None:
         """Do it."""
-        while not self._over.wait(self._dice.uniform(10, 30)):
+        while not self._over.wait(self._dice.uniform(*_BROKER_KILLED)):
             name = self._dice.choice(self._stack.brokers).name
             self._stack.kill(name)
             self.killed += 1
             self._over.wait(self._dice.uniform(*_BROKER_AWAY))
             self._stack.start(name)
 
+    def look(self) -> None:
+        """Sample the memory."""
+        for program in self._stack.programs:
+            found = self._stack.find(program.name)
+            size = None if found is None else resident(found.pid)
+            if found is not None and size is not None:
+                if self._pids.get(program.name) != found.pid:
+                    self._pids[program.name] = found.pid
+                    self.memory.setdefault(program.name, []).append([])
+                self.memory[program.name][-1].append((time.time(), size))
 
-def harass(members: Sequence[Member], brokers: Brokers, until: float, dice: random.Random, every: float) -> None:
+    def report(self) -> list[dict[str, object]]:
+        """Return the memory of each node's process that lived longest: for information, a broker's heap is its own."""
+        return [{"node": name} | growth(max(series, key=len)) for name, series in self.memory.items()]
+
+
+def harass(members: Sequence[Member], nodes: Nodes, until: float, dice: random.Random, every: float) -> None:
     """Kill processes every few seconds, and say how it goes."""
-    told = time.monotonic()
+    told = looked = time.monotonic()
     kill_at = told + every
     while (now := time.monotonic()) < until:
         for member in members:
             member.look()
+        if now > looked + 5:
+            looked = now
+            nodes.look()
         if now > kill_at:
             kill_at = now + dice.uniform(every / 2, every * 1.5)
             dice.choice(members[1::2]).kill()
-        if now > told + 30:
+        if now > told + _TOLD:
             told = now
             kills = sum(member.kills for member in members)
             sizes = ", ".join(f"{each.subject.mode} {each.memory[-1][1]} MiB" for each in members[::2] if each.memory)
-            line = f"{until - now:.0f} s left: {kills} processes and {brokers.killed} brokers killed; {sizes}"
+            line = f"{until - now:.0f} s left: {kills} processes and {nodes.killed} brokers killed; {sizes}"
             print(line, file=sys.stderr, flush=True)
         time.sleep(1)
+
+
+def row_of(subject: Subject, written: int, calm: Member, harassed: Member) -> dict[str, object]:
+    """Let a subject come to the end of everything; return its books, and the memory of the process left alone."""
+    subject.settle(calm.running, _PATIENCE)
+    verdict = subject.verdict(_LOAD, written)
+    return {
+        "mode": subject.mode,
+        "written": verdict.written,
+        "lost": verdict.lost,
+        "missing": verdict.missing,
+        "duplicated": verdict.duplicated,
+        "disordered": verdict.disordered,
+        "early": verdict.early,
+        "broken": verdict.broken(subject.mode),
+        "kills": harassed.kills,
+        "ended_by_themselves": calm.ends + harassed.ends,
+        "memory": growth(calm.memory),
+        "series": calm.memory,
+    }
 
 
 @click.command(help=__doc__)
@@ -140,11 +209,26 @@ def harass(members: Sequence[Member], brokers: Brokers, until: float, dice: rand
 @click.option(
     "--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only these; all where none is named."
 )
-@click.option("--every", default=6.0, show_default=True, help="Seconds between kills of processes, on average.")
-@click.option("--seed", default=1, show_default=True, help="Of what is killed and when.")
+@click.option("--every", default=4.0, show_default=True, help="Seconds between kills of processes, on average.")
+@click.option("--seed", type=int, help="Of what is killed and when; drawn, and printed, where none is given.")
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report here.")
-def main(minutes: float, modes: Sequence[str], every: float, seed: int, report: Path | None) -> None:
-    modes = modes or list(MODES)
+def main(minutes: float, modes: Sequence[str], every: float, seed: int | None, report: Path | None) -> None:
+    try:
+        soak(minutes, modes or list(MODES), every, seed, report)
+    except (AssertionError, LockgateError) as error:
+        sys.exit(unfinished(error))
+
+
+def unfinished(error: Exception) -> int:
+    """Say why a run has no result."""
+    print(f"the run could not be finished: {error}", file=sys.stderr)
+    return 2
+
+
+def soak(minutes: float, modes: Sequence[str], every: float, seed: int | None, report: Path | None) -> None:
+    """Run it; exit 1 where it finds something."""
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    print(f"seed {seed}, {minutes:g} minutes, {', '.join(modes)}", file=sys.stderr, flush=True)
     with running_stack() as stack, tempfile.TemporaryDirectory() as folder, ExitStack() as open_:
         subjects = [Subject(stack, Path(folder) / str(number), mode) for number, mode in enumerate(modes)]
         members: list[Member] = []
@@ -153,41 +237,34 @@ def main(minutes: float, modes: Sequence[str], every: float, seed: int, report: 
                 members.append(Member(subject))
                 open_.callback(members[-1].close)
         over = threading.Event()
+        nodes = Nodes(stack, random.Random(f"{seed} brokers"), over)
         with ThreadPoolExecutor() as pool:
-            brokers = Brokers(subjects[0], random.Random(f"{seed} brokers"), over)
-            killing = pool.submit(brokers.run)
+            killing = pool.submit(nodes.run)
             loads = [pool.submit(subject.write, _LOAD, 10**9, _PAUSE, over.is_set) for subject in subjects]
             try:
-                until = time.monotonic() + minutes * 60
-                harass(members, brokers, until, random.Random(seed), every)
+                harass(members, nodes, time.monotonic() + minutes * 60, random.Random(seed), every)
             finally:
                 over.set()
             killing.result()
             written = [load.result() for load in loads]
-        rows = []
-        for subject, count, (calm, harassed) in zip(
-            subjects, written, zip(members[::2], members[1::2], strict=True), strict=True
-        ):
-            subject.settle(calm.running, _PATIENCE)
-            verdict = subject.verdict(_LOAD, count)
-            rows.append(
-                {
-                    "mode": subject.mode,
-                    "written": verdict.written,
-                    "lost": verdict.lost,
-                    "duplicated": verdict.duplicated,
-                    "broken": verdict.broken(subject.mode),
-                    "kills": harassed.kills,
-                    "ended_by_themselves": calm.ends + harassed.ends,
-                    "memory": calm.growth(),
-                    "series": calm.memory,
-                }
-            )
-    result = {"minutes": minutes, "seed": seed, "brokers_killed": brokers.killed, "modes": rows}
+            print("the books: waiting for the end of everything", file=sys.stderr, flush=True)
+            rows = list(pool.map(row_of, subjects, written, members[::2], members[1::2]))
+    result = {
+        "minutes": minutes,
+        "seed": seed,
+        "every": every,
+        "brokers_killed": nodes.killed,
+        "processes_killed": sum(member.kills for member in members),
+        "bounds": {"growth": _GROWTH, "slope_mib_per_minute": _SLOPE},
+        "modes": rows,
+        "nodes": nodes.report(),
+    }
     if report is not None:
         report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for row in rows:
         print(json.dumps({name: value for name, value in row.items() if name not in ("series", "ended_by_themselves")}))
+        for end in row["ended_by_themselves"]:  # type: ignore[attr-defined]
+            print(f"{row['mode']}: a process ended by itself: {end}", file=sys.stderr)
     if any(row["broken"] or row["memory"]["flat"] is False for row in rows):  # type: ignore[index]
         sys.exit(1)
 

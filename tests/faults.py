@@ -1,41 +1,43 @@
 """Faults on the real cluster: worlds that run while something is killed, stopped or cut off, and what came of it.
 
-Every record that is written has one outcome: a result, or a dead letter. One without any is lost; more than one is a
-duplicate. Results and letters are read committed.
+The books are kept by `tests.books`; results, letters and copies are read committed.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import signal
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import attrs
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from lockgate import records
 from lockgate.avro.codec import Decoder, Encoder
+from lockgate.connection import credentials_directory, read_env_file
 from lockgate.contracts import names
 from lockgate.contracts.derive import consumer_topics
 from lockgate.records import Headers
+from tests.books import AT_LEAST_ONCE, CONCURRENT, EXACTLY_ONCE, ORDER_KEY, Copy, Outcome, Verdict, balance
 from tests.crashes import armed
-from tests.worlds import QUICK, Running, SharedStack, World, headers_of, make_world
+from tests.worlds import QUICK, Running, SharedStack, World, envelope_of, headers_of, make_world
 
-AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY = "at least once", "exactly once", "order: key"
 MODES: dict[str, dict[str, object]] = {
     AT_LEAST_ONCE: {},
     EXACTLY_ONCE: {"exactly_once": "true"},
     ORDER_KEY: {"order": "key", "concurrency": 8},
+    CONCURRENT: {"order": "none", "concurrency": 8},
 }
 _EVERYWHERE = ("fetched", "handled", "sent", "revoked", "left")
 _TRANSACTIONAL = ("offsets", "offsets-sent", "transaction", "transaction-committed")
 CRASHES = {
     AT_LEAST_ONCE: (*_EVERYWHERE, "acknowledged", "committing", "committed"),
+    CONCURRENT: (*_EVERYWHERE, "acknowledged", "committing", "committed"),
     EXACTLY_ONCE: (*_EVERYWHERE, *_TRANSACTIONAL),
     ORDER_KEY: (*_EVERYWHERE, *_TRANSACTIONAL, "committed"),
 }
@@ -44,41 +46,29 @@ CRASHES = {
 HANDLERS = """
     import time
 
+    def now() -> int:
+        # the machine's, whatever this process is made to believe
+        return int(time.clock_gettime(time.CLOCK_REALTIME) * 1000)
+
     @service.handler("$work")
     def work(event: a.Made, context: Context) -> b.Sent:
+        begun = now()
         time.sleep(0.004)
         if event.size % 10 == 7:
-            raise Reject("never")
+            raise Reject(f"never, at {begun}")
         if event.size % 20 == 11 or (event.size % 10 == 3 and context.attempt == 1):
-            raise RuntimeError("later")
-        return b.Sent(item_id=event.item_id, origin=str(event.size))
+            raise RuntimeError(f"later, at {begun} and {now()}")
+        return b.Sent(item_id=event.item_id, origin=f"{event.size} {context.attempt} {begun}")
 
     @service.handler("$sink")
     def sink(event: b.Sent) -> None: ...
 """
+_DELAY = 200
+_AT = re.compile(r" at (\d+)(?: and (\d+))?$")
+"""When a handler began, and when it gave up."""
 _KEYS = 12
 _WAVE = 10
 _PATIENCE = 150.0
-
-
-@attrs.frozen
-class Verdict:
-    """Say what came of a load."""
-
-    written: int
-    lost: int
-    duplicated: int
-    disordered: int
-    """Keys whose first outcomes are not in the order of their records; asked of `order: key` alone."""
-
-    def broken(self, mode: str) -> list[str]:
-        """Return which guarantees of a mode do not hold."""
-        found = ["lost"] if self.lost else []
-        if self.duplicated and mode == EXACTLY_ONCE:
-            found.append("duplicated")
-        if self.disordered and mode == ORDER_KEY:
-            found.append("disordered")
-        return found
 
 
 class Subject:
@@ -86,13 +76,14 @@ class Subject:
 
     def __init__(self, stack: SharedStack, folder: Path, mode: str) -> None:
         self.mode = mode
-        self.world: World = make_world(stack, folder, retry="[200ms]", partitions=3, **MODES[mode])
+        self.world: World = make_world(stack, folder, retry=f"[{_DELAY}ms]", partitions=3, **MODES[mode])
         self.world.write_handlers(HANDLERS)
         self.environ = dict(QUICK)
         if mode != AT_LEAST_ONCE:
             self.environ["LOCKGATE_KAFKA_TRANSACTION_TIMEOUT_MS"] = "3000"
-        self._topics = consumer_topics(self.world.contracts, self.world.contracts.workload(self.world.worker))
+        self.topics = consumer_topics(self.world.contracts, self.world.contracts.workload(self.world.worker))
         self._letters = names.dead_letter_topic(self.world.source_topic, self.world.worker)
+        self._tier = names.retry_topic(self.world.source_topic, self.world.worker, 1)
         self._framing = records.frame(self.world.schema_id("Made"), b"")
         events = self.world.contracts.events
         self._encoder = Encoder(events[f"{self.world.source_topic}.Made"].schema)
@@ -102,7 +93,14 @@ class Subject:
     def write(self, load: str, count: int, pause: float = 0.0, enough: Callable[[], object] = lambda: False) -> int:
         """Write records in waves, `pause` seconds apart, until it is enough; return how many they were."""
         settings = self.world.settings(self.world.writer).client_config()
-        producer = Producer(settings | {"enable.idempotence": True, "acks": "all"})
+        settings |= {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": 300_000, "log_level": 0}
+        producer = Producer(settings)
+        refused: list[str] = []
+
+        def done(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                refused.append(error.str())
+
         written = 0
         while written < count and not (written and enough()):
             for number in range(written, min(written + _WAVE, count)):
@@ -111,23 +109,32 @@ class Subject:
                 value = self._framing + self._encoder.encode(datum)
                 headers: Headers = [("ce_id", f"{load}/{number}".encode())]
                 producer.produce(
-                    self.world.source_topic, value, item.encode(), number % _KEYS % 3, headers=list(headers)
+                    self.world.source_topic,
+                    value,
+                    item.encode(),
+                    number % _KEYS % 3,
+                    headers=list(headers),
+                    on_delivery=done,
                 )
             written = min(written + _WAVE, count)
             producer.poll(0)
             time.sleep(pause)
-        left = producer.flush(60)
-        assert left == 0, f"{left} records were not written: the books would be wrong"
+        left = producer.flush(300)
+        assert (left, refused) == (0, []), f"{left} records were not written: the books would be wrong"
         return written
 
     @contextmanager
-    def running(self, point: str | None = None, nth: int = 0) -> Iterator[Running]:
+    def running(
+        self, point: str | None = None, nth: int = 0, environ: Mapping[str, str] | None = None
+    ) -> Iterator[Running]:
         """Run the workload; with a point, it is killed there."""
-        environ = dict(self.environ)
+        environ = self.environ | dict(environ or {})
         if point is not None:
             folder = self.world.root / f"armed-{secrets.token_hex(3)}"
             armed(folder, point, nth)
             environ["PYTHONPATH"] = str(folder)
+        if "PYTHONPATH" in environ and "PYTHONPATH" in os.environ:
+            environ["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
         with self.world.running(environ=environ) as running:
             yield running
 
@@ -140,36 +147,46 @@ class Subject:
 
     def verdict(self, load: str, written: int) -> Verdict:
         """Hold the outcomes of a load against what was written."""
-        outcomes: Counter[int] = Counter()
-        order: dict[str, dict[int, None]] = defaultdict(dict)
+        copies = [Copy(number, ended) for number, _, _, ended in self._enveloped(self._tier, load)]
+        return balance(written, self._outcomes(load), copies, _DELAY)
+
+    def _outcomes(self, load: str) -> Iterator[Outcome]:
         for message in self.world.read(self.world.result_topic):
             item = (message.key() or b"").decode()
             if item.rpartition(".")[0] == load:
-                number = int(self._decoder.decode(message.value() or b"")["origin"])
-                outcomes[number] += 1
-                order[item].setdefault(number)  # where it comes again, its first place counts
-        for message in self.world.read(self._letters):
+                origin = str(self._decoder.decode(message.value() or b"")["origin"])
+                number, attempt, handled = map(int, origin.split())
+                yield Outcome(number, attempt, handled, item)
+        for number, attempt, begun, _ in self._enveloped(self._letters, load):
+            yield Outcome(number, attempt, begun)
+
+    def _enveloped(self, topic: str, load: str) -> Iterator[tuple[int, int, int, int]]:
+        """Yield number, attempt, and when the handler began and gave up, of the records with an envelope."""
+        for message in self.world.read(topic):
             ident = (dict(headers_of(message)).get("ce_id") or b"").decode()
             if ident.rpartition("/")[0] == load:
-                outcomes[int(ident.rpartition("/")[2])] += 1
-        return Verdict(
-            written=written,
-            lost=sum(not outcomes[number] for number in range(written)),
-            duplicated=sum(max(0, count - 1) for count in outcomes.values()),
-            disordered=sum(list(numbers) != sorted(numbers) for numbers in order.values()),
-        )
+                envelope = envelope_of(message)
+                found = _AT.search(envelope.message)
+                assert found is not None, f"{envelope.identity}: {envelope.message}"
+                yield int(ident.rpartition("/")[2]), envelope.attempt, int(found[1]), int(found[2] or found[1])
+
+    def reaching(self, bootstrap_servers: str) -> dict[str, str]:
+        """Return the variables with which the workload reaches the brokers at other addresses."""
+        file = credentials_directory(self.world.root, self.world.stack.environ) / f"{self.world.worker}.env"
+        return read_env_file(file) | {"LOCKGATE_BOOTSTRAP_SERVERS": bootstrap_servers}
 
     @contextmanager
     def _admin(self) -> Iterator[Consumer]:
         config = self.world.stack.settings("admin").client_config()
-        consumer = Consumer(config | {"group.id": self.world.worker, "enable.auto.commit": False})
+        config |= {"group.id": self.world.worker, "enable.auto.commit": False, "log_level": 0}
+        consumer = Consumer(config)
         try:
             yield consumer
         finally:
             consumer.close()
 
     def _lag(self, admin: Consumer) -> bool:
-        places = [TopicPartition(topic, partition) for topic in self._topics for partition in range(3)]
+        places = [TopicPartition(topic, partition) for topic in self.topics for partition in range(3)]
         try:
             for entry in admin.committed(places, 30):
                 _, end = admin.get_watermark_offsets(TopicPartition(entry.topic, entry.partition), timeout=30)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults import AT_LEAST_ONCE, EXACTLY_ONCE, Subject, Verdict, crash
+from tests.books import AT_LEAST_ONCE, EXACTLY_ONCE, Verdict
+from tests.faults import Subject, crash
 from tests.worlds import SharedStack
 
 TELLING = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _BROKEN_CLASSES = re.compile(
     r"NoClassDefFoundError|ClassNotFoundException|NoSuchMethodError|ZipException|zip (?:END|file)|"
     r"Could not find or load main class|Invalid or corrupt jarfile"
 )
+_ENDING = 5.0
 _BLAME = re.compile(r"\b(?:FATAL|ERROR|Exception|Error)\b")
 
 
@@ -31,7 +33,9 @@ def refuse_taken_ports(programs: Iterable[Program], home: Path) -> None:
         for port in program.ports:
             if _is_free(port):
                 continue
-            found = holder_of(port)
+            found = holder_of(port) or _holder_that_stays(port)
+            if found is None and _is_free(port):
+                continue
             if found is None:
                 taken.append(f"port {port} ({program.name}) is taken")
                 continue
@@ -98,6 +102,16 @@ def _tail(log: Path, size: int = 64 << 10) -> str:
             return handle.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _holder_that_stays(port: int) -> tuple[int, list[str]] | None:
+    """Wait for a port that nobody seems to hold: the threads of a process that was killed end one after the other."""
+    deadline = time.monotonic() + _ENDING
+    found = None
+    while found is None and not _is_free(port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        found = holder_of(port)
+    return found
 
 
 def _is_free(port: int) -> bool:

@@ -22,7 +22,7 @@ class SteadyClock:
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = since_boot) -> None:
         self._steady = steady
-        self._epoch = wall() - steady()
+        self._epoch = min(_reading(wall, steady) for _ in range(5))[1]
 
     def __call__(self) -> float:
         """Return the time."""
@@ -36,3 +36,9 @@ class SteadyClock:
         earliest = stamp / 1000 - self._steady()
         latest = (stamp + 1) / 1000 - sent  # stamps are cut to whole milliseconds
         self._epoch = min(max(self._epoch, earliest), latest)
+
+
+def _reading(wall: Callable[[], float], steady: Callable[[], float]) -> tuple[float, float]:
+    """Return how long two clocks took to read, and their difference: late by as much at most, and never early."""
+    before, now, after = steady(), wall(), steady()
+    return after - before, now - after

@@ -3,12 +3,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lockgate.errors import StackError
+from lockgate.local import diagnosis
 from lockgate.local.cache import Cache
 from lockgate.local.compose import Program
 from lockgate.local.diagnosis import explain, last_words, refuse_taken_ports
@@ -53,6 +55,23 @@ def test_a_taken_port_is_named_with_its_holder(holder: tuple[int, int], tmp_path
     with pytest.raises(StackError, match=rf"port {port} \(kafka-1\) is taken by python.* \(process {pid}\)") as caught:
         refuse_taken_ports([broker(port)], tmp_path)
     assert caught.value.next_step
+
+
+def test_a_port_whose_holder_is_just_ending_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(diagnosis, "holder_of", lambda _: None)  # what is left of a process has no open files
+        threading.Timer(0.3, server.close).start()
+        refuse_taken_ports([broker(port)], tmp_path)
+
+
+def test_a_port_whose_holder_nobody_knows_is_told_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(diagnosis, "holder_of", lambda _: None)
+        monkeypatch.setattr(diagnosis, "_ENDING", 0.1)
+        with pytest.raises(StackError, match=f"port {port} .* is taken"):
+            refuse_taken_ports([broker(port)], tmp_path)
 
 
 @pytest.mark.parametrize("holder", [["-Dlockgate.home=/other/state"]], indirect=True)

@@ -1,0 +1,113 @@
+"""A runtime that is spoilt on purpose: what the books of `tests.faults` must see on real brokers."""
+
+from __future__ import annotations
+
+import secrets
+import textwrap
+
+import attrs
+
+from tests.books import AT_LEAST_ONCE, CONCURRENT, EXACTLY_ONCE, ORDER_KEY, Verdict
+from tests.faults import Subject
+
+_PATIENCE = 150.0
+_OUTCOMES = 40
+"""After so many outcomes of handlers the process is killed."""
+
+
+@attrs.frozen
+class Sabotage:
+    """Say what is spoilt in which modes, and what the books call it."""
+
+    modes: tuple[str, ...]
+    seen: str
+    patch: str
+
+
+SABOTAGES = {
+    "committed before it is handled": Sabotage(
+        (AT_LEAST_ONCE,),
+        "lost",
+        """
+        import time
+        from lockgate.runtime.offsets import Progress
+        from lockgate.runtime.settlement import AtLeastOnce
+
+        settle = AtLeastOnce.settle
+
+        def commit_first(self):
+            self._commits.last()
+            time.sleep(0.2)  # the moment that the kill has to meet
+            settle(self)
+
+        Progress.hold = lambda self, offset: None
+        AtLeastOnce.settle = commit_first
+        """,
+    ),
+    "results claimed and not sent": Sabotage(
+        (AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY, CONCURRENT),
+        "lost",
+        """
+        from lockgate.runtime.publisher import Publisher
+
+        results = Publisher.results
+
+        def claim(self, progress, record, attempt, events):
+            results(self, progress, record, attempt, [] if record.offset % 20 == 4 else events)
+
+        Publisher.results = claim
+        """,
+    ),
+    "results sent twice": Sabotage(
+        (EXACTLY_ONCE,),
+        "duplicated",
+        """
+        from lockgate.runtime.publisher import Publisher
+
+        results = Publisher.results
+
+        def twice(self, progress, record, attempt, events):
+            results(self, progress, record, attempt, [*events, *events] if record.offset % 20 == 4 else events)
+
+        Publisher.results = twice
+        """,
+    ),
+    "keys that wait for nobody": Sabotage(
+        (ORDER_KEY,),
+        "disordered",
+        """
+        from lockgate.contracts.model import Workload
+
+        Workload.parks = property(lambda self: False)
+        """,
+    ),
+    "retries that do not wait": Sabotage(
+        (AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY, CONCURRENT),
+        "early",
+        """
+        from lockgate.runtime.intake import Intake
+
+        now = Intake.now
+        Intake.now = lambda self: now(self) + 3_600_000
+        """,
+    ),
+}
+
+
+def sabotaged(subject: Subject, name: str, count: int) -> Verdict:
+    """Spoil a process, kill it on the way, let another one go on that is spoilt as well, and return what came of it."""
+    load, folder = f"sabotage-{secrets.token_hex(3)}", subject.world.root / f"spoilt-{secrets.token_hex(3)}"
+    folder.mkdir()
+    head = "import sys\nif 'lockgate' in sys.orig_argv and 'run' in sys.orig_argv:\n"
+    body = textwrap.indent(textwrap.dedent(SABOTAGES[name].patch).strip(), "    ")
+    (folder / "sitecustomize.py").write_text(f"{head}{body}\n", encoding="utf-8")
+    environ = {"PYTHONPATH": str(folder)}
+    before = len(subject.world.outcomes())
+    subject.write(load, count)
+    with subject.running(environ=environ) as victim:
+        victim.until(lambda: len(subject.world.outcomes()) >= before + _OUTCOMES, "its first outcomes", _PATIENCE)
+        victim.process.kill()
+    with subject.running(environ=environ) as heir:
+        subject.settle(heir)
+        heir.stop()
+    return subject.verdict(load, count)
