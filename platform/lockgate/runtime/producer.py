@@ -20,7 +20,7 @@ from lockgate import records
 from lockgate.contracts import names
 from lockgate.contracts.derive import message_limit
 from lockgate.contracts.load import load
-from lockgate.errors import DeliveryError, EventError, UsageError
+from lockgate.errors import DeliveryError, EventError, LockgateError, UsageError
 from lockgate.records import Coordinates
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.delivery import Delivery, OnDelivery, resolve, running
@@ -40,6 +40,10 @@ _HEARD_EVERY = 32
 """Events without a callback after which the brokers' answers are heard."""
 _PURGED = 5.0
 """Seconds for the client to report what it was told to give up."""
+_UNANSWERED = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+"""What is said of an event that no broker has answered for."""
+_LOGIN_TRIED = 60.0
+"""Seconds for which a refused login counts as the reason: a client that may log in again has done so by then."""
 _CLEARLY_FITTING = 512 * 1024
 """A value of fewer bytes fits every topic with the headers of Lockgate's own: nothing has to be counted."""
 
@@ -76,6 +80,7 @@ class Producer:
         # an id of this producer's own: what a predecessor left open ends by its timeout
         prefix = names.transactional_id_prefix(workload)
         self._own_id = prefix + secrets.token_hex(8) if declared.exactly_once else None
+        self._refused: tuple[float, LockgateError] | None = None
         try:
             self._encoder = EventEncoder(contracts, declared, self._links.registry)
             self._encoder.look_up()
@@ -340,8 +345,15 @@ class Producer:
 
     def _failure(self, event_type: str, ident: str, topic: str, error: KafkaError) -> DeliveryError:
         trouble = trouble_of(error, self._workload, f"write {topic}")
-        step = trouble[1].next_step if trouble is not None else None
-        return DeliveryError(f"{event_type} {ident} to {topic}: {error.str()}", next_step=step)
+        why, step = error.str(), trouble[1].next_step if trouble is not None else None
+        if error.code() in _UNANSWERED and self._refused is not None:
+            since, login = self._refused
+            if time.monotonic() - since < _LOGIN_TRIED:
+                why, step = login.message, login.next_step
+        return DeliveryError(f"{event_type} {ident} to {topic}: {why}", next_step=step)
 
     def _on_error(self, error: KafkaError) -> None:
+        trouble = trouble_of(error, self._workload, "reach the cluster")
+        if trouble is not None and trouble[0] == "login":
+            self._refused = time.monotonic(), trouble[1]
         logger_for(self._workload).warning("The Kafka client reports", error=error.str())

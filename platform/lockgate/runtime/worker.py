@@ -20,6 +20,7 @@ from lockgate.errors import (
     ClusterError,
     ClusterUnavailable,
     LockgateError,
+    RegistryDenied,
     RegistryUnavailable,
     SettingsError,
     UsageError,
@@ -135,7 +136,13 @@ class _Start:
                 encoder.look_up()
             except RegistryUnavailable as error:
                 self._wait("Waiting for the registry", error)
+            except RegistryDenied as error:
+                if self._patience.trouble("registry", error):
+                    self._log.warning("Waiting for the registry", why=error.message)
+                self._patience.check()
+                self._stop.wait(1.0)
             else:
+                self._patience.over("registry")
                 return
 
     def topics(self, contracts: Contracts) -> tuple[str, ...]:

@@ -105,8 +105,9 @@ class Links:
         self.closed = 0
         self.connected = 0
 
-    def connect(self, on_error: OnError, transactional_id: str | None) -> Any:  # noqa: ARG002  # the protocol's
+    def connect(self, on_error: OnError, transactional_id: str | None) -> Any:
         self.connected += 1
+        self.on_error = on_error
         self.client.transactional_id = transactional_id
         return self.client
 
@@ -229,6 +230,19 @@ def test_flush_tells_which_events_were_not_taken(bench: Bench) -> None:
     assert f"garden.Planted {ident} to garden" in caught.value.message
     assert f"tombstone {dead} to garden" in caught.value.message
     bench.producer.flush()
+    bench.producer.close()
+
+
+def test_an_event_without_an_answer_is_told_with_the_login_that_was_refused(bench: Bench) -> None:
+    bench.links.on_error(KafkaError(KafkaError._AUTHENTICATION, "invalid credentials"))
+    bench.links.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    bench.client.error = KafkaError(KafkaError._MSG_TIMED_OUT)
+    with pytest.raises(DeliveryError, match="refused to authenticate gardener: invalid credentials") as caught:
+        bench.producer.submit(PEA).result(5)
+    assert "LOCKGATE_PASSWORD" in (caught.value.next_step or "")
+    bench.client.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    with pytest.raises(DeliveryError, match="too large"):
+        bench.producer.submit(PEA).result(5)
     bench.producer.close()
 
 

@@ -9,9 +9,50 @@ import pytest
 
 from lockgate import Service, SettingsError
 from lockgate.contracts.load import load
+from lockgate.errors import RegistryDenied
+from lockgate.runtime.logs import logger_for
+from lockgate.runtime.patience import Patience
 from lockgate.runtime.signals import Stop
-from lockgate.runtime.worker import run_workload
+from lockgate.runtime.worker import _Start, run_workload
 from tests.projects import PROJECT, changed, write_project
+
+
+class Refusing:
+    """An encoder whose registry refuses the login for a while, or for ever."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def look_up(self) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise RegistryDenied("the registry refused POST /subjects: 401 Unauthorized")
+
+
+class Moments(Stop):
+    """A stop that is not requested, and that never waits."""
+
+    def wait(self, seconds: float) -> bool:  # noqa: ARG002  # as the stop's own
+        return False
+
+
+def start(seconds: float) -> _Start:
+    workload: Any = None
+    intake: Any = None
+    return _Start(workload, intake, Patience(seconds), Moments(), logger_for("gardener"))
+
+
+def test_a_refusal_of_the_registry_at_the_start_is_borne_for_a_while() -> None:
+    encoder: Any = Refusing(3)
+    start(30).look_up(encoder)
+    assert encoder.times == -1
+
+
+def test_a_refusal_of_the_registry_that_lasts_is_told() -> None:
+    encoder: Any = Refusing(10**9)
+    with pytest.raises(RegistryDenied, match="401 Unauthorized"):
+        start(0.05).look_up(encoder)
+    assert encoder.times < 10**9 - 1
 
 
 def test_the_order_of_keys_through_retries_needs_the_classic_group_protocol(
