@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +23,7 @@ import click
 import psutil
 
 from bench.faults import running_stack
-from lockgate.errors import LockgateError
+from lockgate.errors import LockgateError, StackError
 from tests.faults import MODES, Subject
 from tests.worlds import Running, SharedStack
 
@@ -37,6 +37,7 @@ _GROWTH = 1.10
 _SLOPE = 0.25
 """MiB a minute by which memory may grow after the first quarter, where there are enough minutes to tell."""
 _MINUTES_FOR_A_SLOPE = 10.0
+_STARTS = 3
 _TOLD = 30.0
 _PATIENCE = 300.0
 
@@ -144,7 +145,18 @@ class Nodes:
             self._stack.kill(name)
             self.killed += 1
             self._over.wait(self._dice.uniform(*_BROKER_AWAY))
-            self._stack.start(name)
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        for left in reversed(range(_STARTS)):
+            try:
+                self._stack.start(name)
+            except StackError as error:  # on a machine this busy it may take longer than a stack waits
+                if not left:
+                    raise
+                print(f"{name} takes long to start: {error}", file=sys.stderr, flush=True)
+            else:
+                return
 
     def look(self) -> None:
         """Sample the memory."""
@@ -162,11 +174,15 @@ class Nodes:
         return [{"node": name} | growth(max(series, key=len)) for name, series in self.memory.items()]
 
 
-def harass(members: Sequence[Member], nodes: Nodes, until: float, dice: random.Random, every: float) -> None:
+def harass(
+    members: Sequence[Member], nodes: Nodes, killing: Future[None], until: float, dice: random.Random, every: float
+) -> None:
     """Kill processes every few seconds, and say how it goes."""
     told = looked = time.monotonic()
     kill_at = told + every
     while (now := time.monotonic()) < until:
+        if killing.done():
+            killing.result()  # it went wrong: there is no use in going on without
         for member in members:
             member.look()
         if now > looked + 5:
@@ -209,7 +225,7 @@ def row_of(subject: Subject, written: int, calm: Member, harassed: Member) -> di
 @click.option(
     "--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only these; all where none is named."
 )
-@click.option("--every", default=4.0, show_default=True, help="Seconds between kills of processes, on average.")
+@click.option("--every", default=5.0, show_default=True, help="Seconds between kills of processes, on average.")
 @click.option("--seed", type=int, help="Of what is killed and when; drawn, and printed, where none is given.")
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report here.")
 def main(minutes: float, modes: Sequence[str], every: float, seed: int | None, report: Path | None) -> None:
@@ -242,7 +258,7 @@ def soak(minutes: float, modes: Sequence[str], every: float, seed: int | None, r
             killing = pool.submit(nodes.run)
             loads = [pool.submit(subject.write, _LOAD, 10**9, _PAUSE, over.is_set) for subject in subjects]
             try:
-                harass(members, nodes, time.monotonic() + minutes * 60, random.Random(seed), every)
+                harass(members, nodes, killing, time.monotonic() + minutes * 60, random.Random(seed), every)
             finally:
                 over.set()
             killing.result()

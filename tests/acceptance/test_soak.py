@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.worlds import SharedStack
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.alone
 def test_a_short_soak_breaks_no_guarantee(stack: SharedStack, tmp_path: Path) -> None:
     report = tmp_path / "soak.json"
     done = subprocess.run(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ def _nothing() -> None:
 
 
 _POLL = 0.1
-_CONTROLLER_SECONDS = 90.0
-"""A quorum that has lost its leader elects another one, which on a busy machine takes more than one attempt."""
+_ELECTED = 90.0
+"""Seconds. A quorum that has lost its leader elects another one, on a busy machine in more than one attempt."""
 _SCRAM_ITERATIONS = 4096  # Kafka's minimum; passwords are 256 random bits, so more would only cost time
 
 
@@ -122,18 +123,19 @@ def admit_administrator(
             return False
         return True
 
-    wait_until(made, _CONTROLLER_SECONDS, "the controller", check)
+    wait_until(made, _ELECTED, "the controller", check)
     for config in configs:
+        timeouts = chain((1.0, 2.0, 4.0), repeat(8.0))  # a first answer is quick, or the machine is busy
 
-        def admitted(config: dict[str, Any] = config) -> bool:
+        def admitted(config: dict[str, Any] = config, timeouts: Iterator[float] = timeouts) -> bool:
             try:
-                return is_admitted(config, 1.0)
+                return is_admitted(config, next(timeouts))
             except ClusterDenied:
                 # Not yet on this broker; or the secret was made anew while the data were kept.
                 admit(client, ADMIN, identities.password(ADMIN))
                 return False
 
-        wait_until(admitted, 30.0, f"{config['bootstrap.servers']}, asked by {ADMIN},", check)
+        wait_until(admitted, _ELECTED, f"{config['bootstrap.servers']}, asked by {ADMIN},", check)
 
 
 def admit(client: AdminClient, user: str, password: str) -> None:
