@@ -151,6 +151,7 @@ class Lab:
             patience=Patience(),
             stop=self.stop,
             journal=None,
+            clock=time.time,  # mock brokers stamp everything with the same moment of 1970
             max_poll_interval=int(self.settings.kafka.get("max.poll.interval.ms", 300_000)) / 1000,
         )
         control: Any = self.control

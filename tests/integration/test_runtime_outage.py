@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lockgate import records
+from lockgate.avro.codec import Encoder
 from lockgate.contracts.model import OutageSpec
 from tests.labs import LETTERS, Lab, running_lab
-from tests.worlds import eventually
-
-pytestmark = pytest.mark.timeout(60)
+from tests.worlds import Raw, SharedStack, eventually, make_world
 
 TIERS = ("items.retry.work.1", "items.retry.work.2", "items.retry.work.parked")
 OF = 10
@@ -130,3 +132,64 @@ def test_keys_keep_their_order_through_an_outage_and_a_stop(lab: Lab, downstream
     assert len(tiers) == len(set(tiers)) < OF, "one record of a key fails, and waits"
     assert {message.key() for message in lab.read(TIERS[2])} <= set(tiers), "followers of those alone are parked"
     assert downstream.done == []
+
+
+HANDLERS = """
+    import asyncio, json, time
+    from pathlib import Path
+
+    ROOT = Path(__file__).parents[2]
+
+    @service.handler("$work")
+    async def work(event: a.Made, context: Context) -> b.Sent:
+        await asyncio.sleep(0.002)
+        if (ROOT / "away").exists():
+            raise ConnectionError("the database is away")
+        with (ROOT / "done.jsonl").open("a") as file:
+            file.write(json.dumps([event.item_id, event.size]) + "\\n")
+        return b.Sent(item_id=event.item_id, origin=str(event.size))
+
+    @service.handler("$sink")
+    def sink(event: b.Sent) -> None: ...
+"""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"concurrency": 8}, {"concurrency": 8, "order": "key"}, {"exactly_once": "true"}],
+    ids=["concurrent", "keys", "exactly-once"],
+)
+def test_on_real_brokers_an_outage_of_some_seconds_passes_and_leaves_nothing_behind(
+    stack: SharedStack, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    world = make_world(stack, tmp_path, retry="[2s, 4s]", outage="{failing: 90, of: 10, probe: 200ms}", **fields)
+    world.write_handlers(HANDLERS)
+    framing = records.frame(world.schema_id("Made"), b"")
+    encoder = Encoder(world.contracts.events[f"{world.source_topic}.Made"].schema)
+    keys, each = 30, 10
+
+    def done() -> list[tuple[str, int]]:
+        file = world.root / "done.jsonl"
+        return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+
+    raw = []
+    for number in range(each):
+        for key in range(keys):
+            datum = {"item_id": f"k{key}", "size": number, "colour": "RED", "note": None}
+            raw.append(Raw(framing + encoder.encode(datum), f"k{key}".encode(), (), key % 3))
+    (world.root / "away").touch()
+    world.produce(raw)
+    with world.running() as running:
+        running.until(lambda: running.text.count("A record is a probe") >= 3, "probes")
+        assert done() == []
+        (world.root / "away").unlink()
+        running.until(lambda: len(set(done())) == keys * each, "all of them")
+        running.stop()
+
+    assert len(done()) == len(world.read(world.result_topic)) == keys * each, "each once"
+    assert world.read(f"{world.source_topic}.dlq.{world.worker}") == []
+    assert len(world.read(f"{world.source_topic}.retry.{world.worker}.1")) <= 10
+    assert "outages" in running.text
+    if "order" in fields:
+        for key in range(keys):
+            assert [number for name, number in done() if name == f"k{key}"] == list(range(each))
