@@ -5,7 +5,7 @@ What a service needs is here; the packages below are for tools.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockgate.errors import (
     ClusterDenied,
@@ -27,6 +27,7 @@ from lockgate.errors import (
     StackError,
     UsageError,
 )
+from lockgate.lazy import lazily
 
 if TYPE_CHECKING:
     from lockgate.runtime.context import Context, Tombstone
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
     from lockgate.runtime.inbox import Inbox
     from lockgate.runtime.producer import Producer
     from lockgate.runtime.service import Service
+else:  # hidden from type checkers: they would take any misspelt name for one that is there
+    # the command line's other half needs no Kafka client
+    __getattr__ = lazily(
+        __name__,
+        {
+            "Context": "lockgate.runtime.context",
+            "Delivery": "lockgate.runtime.delivery",
+            "Inbox": "lockgate.runtime.inbox",
+            "Producer": "lockgate.runtime.producer",
+            "Service": "lockgate.runtime.service",
+            "Tombstone": "lockgate.runtime.context",
+        },
+    )
 
 __all__ = [
     "ClusterDenied",
@@ -61,26 +75,6 @@ __all__ = [
     "Tombstone",
     "UsageError",
 ]
-
-_LAZY = {
-    "Context": "lockgate.runtime.context",
-    "Delivery": "lockgate.runtime.delivery",
-    "Inbox": "lockgate.runtime.inbox",
-    "Producer": "lockgate.runtime.producer",
-    "Service": "lockgate.runtime.service",
-    "Tombstone": "lockgate.runtime.context",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import the runtime when it is asked for: the command line's other half needs no Kafka client."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "platform" / "lockgate"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"errors"},
+    {"errors", "lazy"},
     {"avro"},
     {"contracts"},
     {"control", "records", "connection"},
@@ -35,7 +35,7 @@ LAYERS = (
 
 LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 
-RE_EXPORTED = {"errors", "runtime"}
+RE_EXPORTED = {"errors", "lazy", "runtime"}
 """What `lockgate/__init__.py` may take its names from."""
 
 COUNTED = {("cli/demo.py", "orders"), ("demo/run.py", "orders")}

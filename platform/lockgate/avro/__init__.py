@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lockgate.lazy import lazily
 
 if TYPE_CHECKING:
     from lockgate.avro.compatibility import check
     from lockgate.avro.findings import Finding, Witness
+else:  # hidden from type checkers: they would take any misspelt name for one that is there
+    # a service that only encodes and decodes needs no checker
+    __getattr__ = lazily(
+        __name__,
+        {
+            "Finding": "lockgate.avro.findings",
+            "Witness": "lockgate.avro.findings",
+            "check": "lockgate.avro.compatibility",
+        },
+    )
 
 __all__ = ["Finding", "Witness", "check"]
-
-_LAZY = {
-    "Finding": "lockgate.avro.findings",
-    "Witness": "lockgate.avro.findings",
-    "check": "lockgate.avro.compatibility",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import the checker when it is asked for: a service that only encodes and decodes does not need it."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -9,25 +9,17 @@ import os
 import shutil
 import sys
 import tarfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
 from lockgate.errors import StackError
+from lockgate.local.download import Fetched, download, repository
 from lockgate.local.lock import Artifact, locked
 
 __all__ = ["Cache", "Fetched", "cache_directory", "silent"]
 
-Fetched = Callable[[int, int], None]
-"""Told while files are fetched: bytes that are there, bytes in all."""
-
-_MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
-_CONNECTIONS = 8
-_CHUNK = 1 << 18
 _REGISTRY_START = "quarkus-run.jar"
 
 
@@ -162,10 +154,7 @@ class Cache:
         draft.write_text(json.dumps(seals), encoding="utf-8")
         draft.replace(self._seals)
 
-    # Fetching
-
     def _fetch(self, missing: list[Artifact], progress: Callable[[str], None], fetched: Fetched) -> None:
-        base = os.environ.get("LOCKGATE_MAVEN_URL", _MAVEN_CENTRAL).rstrip("/")
         total = sum(artifact.size for artifact in missing)
         # The registry's archive lies in the cache twice: packed while it is unpacked, and unpacked.
         needed = total + (2 * self._archive.size if self._archive in missing else 0)
@@ -175,71 +164,9 @@ class Cache:
                 f"the disk is full: {self.directory} needs {needed >> 20} MB and has {free >> 20} MB",
                 next_step="free some room, or move the cache with LOCKGATE_CACHE",
             )
+        base = repository()
         progress(f"fetching {len(missing)} files, {total >> 20} MB, from {base}")
-        meter = _Meter(total, fetched)
-        limits = httpx.Limits(max_connections=_CONNECTIONS)
-        with (
-            httpx.Client(timeout=httpx.Timeout(30.0), limits=limits, follow_redirects=True) as client,
-            ThreadPoolExecutor(_CONNECTIONS) as pool,
-        ):
-            # The largest first: the small ones fill the gaps.
-            jobs = [
-                pool.submit(self._fetch_one, client, base, artifact, meter)
-                for artifact in sorted(missing, key=lambda artifact: -artifact.size)
-            ]
-            try:
-                for job in jobs:
-                    job.result()
-            except BaseException:
-                meter.stopped = True
-                pool.shutdown(cancel_futures=True)
-                raise
-
-    def _fetch_one(self, client: httpx.Client, base: str, artifact: Artifact, meter: _Meter) -> None:
-        file = self._file(artifact)
-        url = f"{base}/{artifact.path}"
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        last: Exception | None = None
-        for _ in range(3):
-            got = 0
-            digest = hashlib.sha256()
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with client.stream("GET", url) as response, draft.open("wb") as out:
-                    response.raise_for_status()
-                    for chunk in response.iter_bytes(_CHUNK):
-                        if meter.stopped:
-                            return
-                        out.write(chunk)
-                        digest.update(chunk)
-                        got += len(chunk)
-                        meter.add(len(chunk))
-                if digest.hexdigest() != artifact.sha256:
-                    raise StackError(
-                        f"{url} is not the file that jars.lock names: its SHA-256 is {digest.hexdigest()}, "
-                        f"not {artifact.sha256}",
-                        next_step="something answers in Maven Central's place; name a mirror with LOCKGATE_MAVEN_URL",
-                    )
-                draft.replace(file)
-                return
-            except (httpx.HTTPStatusError, httpx.TransportError) as error:
-                last = error
-                meter.add(-got)
-                answered = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 500
-                if answered < 500 and answered != 429:
-                    break
-            except OSError as error:
-                raise StackError(
-                    f"{file}: cannot be written: {error.strerror}",
-                    next_step="free some room, or move the cache with LOCKGATE_CACHE",
-                ) from error
-            finally:
-                draft.unlink(missing_ok=True)
-        raise StackError(
-            f"{url} cannot be fetched: {' '.join(str(last).split()) or type(last).__name__}",
-            next_step="check the network (HTTPS_PROXY is honoured), or name a mirror with LOCKGATE_MAVEN_URL; "
-            "what has arrived is kept",
-        ) from last
+        download([(artifact, self._file(artifact)) for artifact in missing], base, fetched)
 
     # The registry's folder
 
@@ -305,20 +232,6 @@ class Cache:
                 progress("waiting: another lockgate fills the cache")
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-
-
-class _Meter:
-    """Add up what all connections bring."""
-
-    def __init__(self, total: int, fetched: Fetched) -> None:
-        self._total, self._fetched, self._done = total, fetched, 0
-        self._lock = threading.Lock()
-        self.stopped = False
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self._done += count
-            self._fetched(self._done, self._total)
 
 
 def _seal(file: Path) -> tuple[int, int] | None:
