@@ -90,3 +90,14 @@ def test_a_connection_that_commits_by_itself_is_refused_outside_of_a_transaction
             Inbox().enter(connection, context())
         with connection.transaction():
             assert Inbox().enter(connection, context())
+
+
+def test_one_connection_serves_handler_after_handler(server: str, database: psycopg.Connection) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        entered = []
+        for _ in range(2):
+            with connection.transaction():
+                entered.append(Inbox().enter(connection, context()))
+        assert entered == [True, False]
+        with psycopg.connect(server) as other:  # what the first block has committed
+            assert Inbox().enter(other, context()) is False

@@ -48,7 +48,7 @@ class Inbox:
     Delivery is at least once: an event may come again, after a crash, a rebalance or a replay. What a handler does in
     one database it does once if it enters the event there in the same transaction:
 
-        with connection:
+        with connection.transaction():  # psycopg; of sqlite3, `with connection:`
             if inbox.enter(connection, context):
                 connection.execute("UPDATE account SET …")
 
