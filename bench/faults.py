@@ -97,24 +97,34 @@ def print_table(rows: Sequence[dict[str, object]]) -> None:
 def spoil(modes: Sequence[str], count: int) -> None:
     """Spoil the runtime in every way, and print what the books say; exit 1 where they say nothing of it."""
 
-    def spoilt(subject: Subject) -> list[tuple[str, Verdict]]:
-        chosen = [name for name, each in SABOTAGES.items() if subject.mode in each.modes]
-        return [(name, sabotaged(subject, name, count)) for name in chosen]
+    def spoilt(subject: Subject) -> list[tuple[str, Verdict | Exception]]:
+        found: list[tuple[str, Verdict | Exception]] = []
+        for name in [name for name, each in SABOTAGES.items() if subject.mode in each.modes]:
+            try:
+                found.append((name, sabotaged(subject, name, count)))
+            except Exception as error:
+                found.append((name, error))
+            print(f"{name}, {subject.mode}: {found[-1][1]}", file=sys.stderr, flush=True)
+        return found
 
     with tempfile.TemporaryDirectory() as folder, running_stack() as stack, ThreadPoolExecutor() as pool:
         subjects = [Subject(stack, Path(folder) / str(number), mode) for number, mode in enumerate(modes)]
         found = list(pool.map(spoilt, subjects))
-    unseen = False
+    unseen = failed = False
     print("| sabotage | mode | written | lost | duplicated | disordered | early | seen |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |")
     for subject, verdicts in zip(subjects, found, strict=True):
         for name, verdict in verdicts:
+            if isinstance(verdict, Exception):
+                failed = True
+                print(f"| {name} | {subject.mode} | | | | | | not finished |")
+                continue
             seen = SABOTAGES[name].seen in verdict.broken(subject.mode)
             unseen |= not seen
             figures = " | ".join(str(getattr(verdict, figure)) for figure in ("written", *FIGURES[2:]))
             print(f"| {name} | {subject.mode} | {figures} | {'yes' if seen else 'NO'} |")
-    if unseen:
-        sys.exit(1)
+    if unseen or failed:
+        sys.exit(1 if unseen else 2)
 
 
 def _described(error: Exception) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import statistics
 import sys
 import tempfile
 import threading
@@ -16,7 +15,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import combinations
 from pathlib import Path
 
 import click
@@ -25,6 +23,7 @@ import psutil
 from bench.faults import running_stack
 from lockgate.errors import LockgateError, StackError
 from tests.faults import MODES, Subject
+from tests.memory import GROWTH, SLOPE, Series, growth
 from tests.worlds import Running, SharedStack
 
 _LOAD = "soak"
@@ -32,17 +31,9 @@ _PAUSE = 0.3
 """Seconds between waves of ten records: some thirty a second and mode."""
 _BROKER_AWAY = (3.0, 12.0)
 _BROKER_KILLED = (8.0, 25.0)
-_GROWTH = 1.10
-"""What the last quarter's memory may be of the second's: the first one warms up."""
-_SLOPE = 0.25
-"""MiB a minute by which memory may grow after the first quarter, where there are enough minutes to tell."""
-_MINUTES_FOR_A_SLOPE = 10.0
 _STARTS = 3
 _TOLD = 30.0
 _PATIENCE = 300.0
-
-Series = list[tuple[float, float]]
-"""Seconds since the epoch and resident MiB of one process."""
 
 
 def resident(pid: int) -> float | None:
@@ -51,38 +42,6 @@ def resident(pid: int) -> float | None:
         return float(round(psutil.Process(pid).memory_info().rss / 2**20, 1))
     except psutil.NoSuchProcess:
         return None
-
-
-def slope(series: Series) -> float:
-    """Return by how many MiB a minute memory grows: the median of the slopes between any two samples (Theil and Sen).
-
-    Some samples that are off, whatever they are, do not move it.
-    """
-    thin = series[:: max(1, len(series) // 200)]
-    return statistics.median(
-        (later - sooner) / (at - since) * 60 for (since, sooner), (at, later) in combinations(thin, 2)
-    )
-
-
-def growth(series: Series) -> dict[str, object]:
-    """Return what the memory of one process came to; `flat` is None where there are too few samples to tell."""
-    sizes = [size for _, size in series]
-    if len(sizes) < 20:
-        return {"samples": len(sizes), "flat": None}
-    quarter = len(sizes) // 4
-    before, after = statistics.median(sizes[quarter : 2 * quarter]), statistics.median(sizes[-quarter:])
-    steady = series[quarter:]
-    minutes = (steady[-1][0] - steady[0][0]) / 60
-    slow = slope(steady)
-    return {
-        "samples": len(sizes),
-        "minutes": round((series[-1][0] - series[0][0]) / 60, 1),
-        "second_quarter_mib": before,
-        "last_quarter_mib": after,
-        "slope_mib_per_minute": round(slow, 3),
-        "peak_mib": max(sizes),
-        "flat": after <= before * _GROWTH and (minutes < _MINUTES_FOR_A_SLOPE or slow <= _SLOPE),
-    }
 
 
 class Member:
@@ -271,7 +230,7 @@ def soak(minutes: float, modes: Sequence[str], every: float, seed: int | None, r
         "every": every,
         "brokers_killed": nodes.killed,
         "processes_killed": sum(member.kills for member in members),
-        "bounds": {"growth": _GROWTH, "slope_mib_per_minute": _SLOPE},
+        "bounds": {"growth": GROWTH, "slope_mib_per_minute": SLOPE},
         "modes": rows,
         "nodes": nodes.report(),
     }

@@ -36,7 +36,7 @@ SABOTAGES = {
         settle = AtLeastOnce.settle
 
         def commit_first(self):
-            self._commits.last()
+            self.commits.last()
             time.sleep(0.2)  # the moment that the kill has to meet
             settle(self)
 

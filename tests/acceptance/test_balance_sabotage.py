@@ -98,7 +98,7 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
         settle = AtLeastOnce.settle
 
         def commit_first(self):
-            self._commits.last()
+            self.commits.last()
             if Path({str(lingering)!r}).exists():
                 time.sleep(0.5)  # the moment that the kill has to meet
             settle(self)
