@@ -18,7 +18,7 @@ from lockgate.committed import Committed
 from lockgate.connection import Settings
 from lockgate.contracts.model import Contracts, Domain, EventType, Location, Owner, TopicSpec, Workload
 from lockgate.contracts.model import Service as DeclaredService
-from lockgate.records import frame
+from lockgate.records import Coordinates, Envelope, enclose, frame
 from lockgate.registry import RegisteredSchema
 from lockgate.runtime.assembly import assemble
 from lockgate.runtime.clients import connect_consumer, connect_producer
@@ -36,6 +36,7 @@ SCHEMA = {
 }
 SENT = SCHEMA | {"name": "Sent", "namespace": "mail"}
 LETTERS = "items.dlq.work"
+PARKED = "items.retry.work.parked"
 NOTHING = -1001
 """What the client says where nothing was committed."""
 
@@ -125,6 +126,23 @@ class Lab:
             value = b"" if item == "poison" else frame(1, Encoder(SCHEMA).encode({"id": item}))
             self._raw.produce("items", value, item.encode(), partition)
         assert self._raw.flush(10) == 0
+
+    def say(self, topic: str, key: str, value: bytes | None, envelope: Envelope) -> None:
+        """Write a record of the first partition of a retry topic."""
+        self._raw.produce(topic, value, key.encode(), 0, headers=list(enclose((), envelope)))
+        assert self._raw.flush(10) == 0
+
+    def release(self, item: str, offset: int, replay: int = 0) -> None:
+        """Release a key from what a dead letter has put on it, as an operator does."""
+        self.say(PARKED, item, None, attrs.evolve(self._envelope(offset, replay), releases=True))
+
+    def replay(self, item: str, offset: int) -> None:
+        """Send a dead letter back, as an operator does where dead letters hold their keys."""
+        self.say(PARKED, item, frame(1, Encoder(SCHEMA).encode({"id": item})), self._envelope(offset, 1))
+
+    def _envelope(self, offset: int, replay: int) -> Envelope:
+        source = Coordinates("items", 0, offset)
+        return Envelope(source, self.workload.name, 0, 0, "CreateTime", "handle", "reject", "never", replay=replay)
 
     def make(self, *topics: str) -> None:
         """Make topics: the mock cluster does, for a producer that asks about them."""

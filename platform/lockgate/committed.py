@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from lockgate.records import Place
 
@@ -61,6 +61,23 @@ class Committed:
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="committed") as pool:
             return dict(zip(wanted, pool.map(ask, wanted), strict=True))
+
+    def notes(self, group: str, topic: str, *, timeout: float = 15.0) -> dict[int, tuple[int, str]]:
+        """Return, by partition of a topic, what a group has committed there: the offset, and the note beside it.
+
+        Partitions without a commit are left out. `timeout` is in seconds. Raise KafkaException.
+        """
+        if group not in self._consumers:
+            self._consumers[group] = self._connect(group)
+        consumer = self._consumers[group]
+        metadata = consumer.list_topics(topic, timeout=timeout).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        answers = consumer.committed([TopicPartition(topic, partition) for partition in metadata.partitions], timeout)
+        for answer in answers:
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+        return {answer.partition: (answer.offset, answer.metadata or "") for answer in answers if answer.offset >= 0}
 
     def close(self) -> None:
         """Close every connection."""

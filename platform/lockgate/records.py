@@ -32,6 +32,7 @@ __all__ = [
     "fingerprint",
     "frame",
     "header",
+    "key_fingerprint",
     "new_event_id",
     "record_size",
     "trace_of",
@@ -83,6 +84,8 @@ FINGERPRINT: Final = "lockgate.fingerprint"
 REPLAY: Final = "lockgate.replay"
 POINTER: Final = "lockgate.pointer"
 """`true` where the record itself did not fit: there is no value, and the coordinates say where it still is."""
+HELD: Final = "lockgate.held"
+RELEASES: Final = "lockgate.releases"
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
 _RANDOM = random.Random()  # noqa: S311  # ids need to be different, not secret
@@ -160,6 +163,11 @@ def fingerprint(stage: str, reason: str, message: str) -> str:
     return hashlib.sha256(_utf8(f"{stage}\n{reason}\n{shape}")).hexdigest()[:16]
 
 
+def key_fingerprint(key: bytes) -> str:
+    """Return 16 hex digits by which a key is known in logs: keys may tell more than a log should."""
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
 @attrs.frozen(order=True)
 class Coordinates:
     """Name a record by where it was first written."""
@@ -202,6 +210,16 @@ class Envelope:
     """Replay round: how often an operator has sent it back."""
     pointer: bool = False
     """Whether the record itself did not fit into the topic, so that this record has no value."""
+    held: int | None = None
+    """Milliseconds since the epoch since when a dead letter has held its key: this record, in a parked topic, says so
+    and is none that is to be handled. Its coordinates and round are the letter's."""
+    releases: bool = False
+    """Whether this record, in a parked topic, is an operator's word that the dead letter holds its key no more."""
+
+    @property
+    def is_word(self) -> bool:
+        """Tell whether the record is no event but a word about a key: that it is held, or released."""
+        return self.held is not None or self.releases
 
     @property
     def identity(self) -> str:
@@ -228,6 +246,8 @@ class Envelope:
             (FINGERPRINT, fingerprint(self.stage, self.reason, self.message)),
             (REPLAY, self.replay or None),
             (POINTER, "true" if self.pointer else None),
+            (HELD, self.held),
+            (RELEASES, "true" if self.releases else None),
         ]
         return [
             (ENVELOPE, ENVELOPE_VERSION),
@@ -257,6 +277,8 @@ class Envelope:
                 due=int(found[DUE]) if DUE in found else None,
                 replay=int(found.get(REPLAY, "0")),
                 pointer=found.get(POINTER) == "true",
+                held=int(found[HELD]) if HELD in found else None,
+                releases=found.get(RELEASES) == "true",
             )
         except (KeyError, ValueError):
             return None

@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 
 from lockgate import Context, Reject
 from lockgate.runtime.signals import Stop
-from tests.labs import Lab, running_lab
+from tests.labs import LETTERS, Lab, running_lab
 from tests.worlds import eventually
 
 TOPICS = ("items", "items.retry.work.1", "items.retry.work.2", "items.retry.work.parked")
@@ -131,3 +131,69 @@ def test_turned_off_what_is_parked_is_drained_and_turned_on_again_what_waits_is_
     lab.put("a", "b")
     run(TOPICS, lambda: len(calls) > 4 and len(lab.read(TOPICS[3])) == 3, "another key, and one more follower")
     assert calls[4:] == [("b", 5, 1)], "later records of the key wait for the copy that was there before"
+
+
+def test_a_dead_letter_holds_its_key_until_it_is_released_and_other_keys_flow(lab: Lab) -> None:
+    calls: list[tuple[str, int, int]] = []
+
+    @lab.service.handler("work", event_type="items.Made")
+    def work(event: dict[str, Any], context: Context) -> None:
+        calls.append((event["id"], context.offset, context.replay))
+        if event["id"] == "a" and context.offset in (0, 3):
+            raise Reject("never")
+
+    lab.producers = lambda producer: Remembering(lab, producer)
+    lab.declare(on_dead_letter="hold")
+    lab.put("a", "b", "a", "a", "a", "b")
+    thread = started(lab)
+    eventually(lambda: ("b", 5, 0) in calls and len(lab.read(TOPICS[3])) == 4, "a hold, and three parked followers")
+    stopped(lab, thread)
+    assert calls.count(("a", 0, 0)) == 1
+    assert {call[:2] for call in calls} == {("a", 0), ("b", 1), ("b", 5)}
+
+    lab.stop = Stop(3600)
+    lab.put("a", "b")
+    thread = started(lab)
+    eventually(lambda: ("b", 7, 0) in calls, "another key, after a restart")
+    eventually(lambda: len(lab.read(TOPICS[3])) == 5, "one more follower")
+    assert ("a", 2, 0) not in calls
+    lab.release("a", 0)
+    eventually(lambda: ("a", 3, 0) in calls, "the followers, up to the next dead letter")
+    eventually(lambda: len(lab.read(LETTERS)) == 2, "the second dead letter")
+    lab.put("b")
+    eventually(lambda: ("b", 8, 0) in calls, "another key")
+    assert [call[1] for call in calls if call[0] == "a"] == [0, 2, 3]
+    lab.replay("a", 3)
+    lab.release("a", 3)
+    eventually(lambda: ("a", 6, 0) in calls or (("a", 3, 1) in calls and len(lab.read(LETTERS)) == 3), "the replay")
+    assert [call for call in calls if call[0] == "a"][3:] == [("a", 3, 1)], "what is replayed goes before its followers"
+    lab.release("a", 3, 1)
+    eventually(lambda: ("a", 6, 0) in calls, "all followers")
+    stopped(lab, thread)
+    assert [call for call in calls if call[0] == "a"][4:] == [("a", 4, 0), ("a", 6, 0)]
+
+
+def test_keys_are_let_go_where_the_contract_holds_them_no_more(lab: Lab) -> None:
+    calls: list[tuple[str, int]] = []
+
+    @lab.service.handler("work", event_type="items.Made")
+    def work(event: dict[str, Any], context: Context) -> None:
+        calls.append((event["id"], context.offset))
+        if context.offset == 0:
+            raise Reject("never")
+
+    lab.producers = lambda producer: Remembering(lab, producer)
+    lab.declare(on_dead_letter="hold")
+    lab.put("a", "a", "poison", "poison", "a")
+    thread = started(lab)
+    eventually(lambda: len(lab.read(TOPICS[3])) == 5, "two holds, and three parked followers")
+    stopped(lab, thread)
+    assert calls == [("a", 0)]
+    assert [letter.key() for letter in lab.read(LETTERS)] == [b"a", b"poison"]
+
+    lab.declare(on_dead_letter="continue")
+    lab.stop = Stop(3600)
+    thread = started(lab)
+    eventually(lambda: ("a", 4) in calls and len(lab.read(LETTERS)) == 3, "the followers, and the second poison")
+    stopped(lab, thread)
+    assert calls == [("a", 0), ("a", 1), ("a", 4)]

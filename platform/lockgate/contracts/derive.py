@@ -25,6 +25,7 @@ __all__ = [
     "former_tiers",
     "former_topics",
     "message_limit",
+    "way_back",
 ]
 
 CI = "ci"
@@ -79,7 +80,7 @@ class Acl:
     """Without the `User:` prefix."""
     resource: Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID"]
     name: str
-    operation: Literal["READ", "WRITE"]
+    operation: Literal["READ", "WRITE", "DESCRIBE"]
     pattern: Literal["LITERAL", "PREFIXED"] = "LITERAL"
 
 
@@ -142,6 +143,16 @@ def consumer_topics(contracts: Contracts, workload: Workload) -> tuple[str, ...]
 def message_limit(domain: Domain) -> int:  # noqa: ARG001  # every domain's is the same as yet
     """Return how many bytes a domain's topic takes for a batch, so for a record: its `max.message.bytes`."""
     return _MAX_MESSAGE_BYTES
+
+
+def way_back(contracts: Contracts, workload: Workload) -> str:
+    """Return the topic that a consuming workload's replayed letters go to; no other workload reads it.
+
+    It is the first tier; where dead letters hold their keys it is the parked topic, in which releases lie, too: what
+    is replayed before a release is read before it.
+    """
+    topics = consumer_topics(contracts, workload)
+    return topics[-1] if workload.holds else topics[1]
 
 
 def retry_tiers(workload: Workload) -> int:
@@ -246,8 +257,10 @@ def _topics(contracts: Contracts) -> Iterator[Topic]:
             name = names.retry_topic(spec.name, workload.name, tier)
             yield Topic(name, "retry", *place, retry, domain.name, workload.name, tier, workload.location)
         if workload.parks:
+            # what is held waits for an operator, however long that takes: no age may take it away
+            parked = retry | {"retention.ms": "-1"} if workload.holds else retry
             name = names.parked_topic(spec.name, workload.name)
-            yield Topic(name, "retry", *place, retry, domain.name, workload.name, None, workload.location)
+            yield Topic(name, "retry", *place, parked, domain.name, workload.name, None, workload.location)
         name = names.dead_letter_topic(spec.name, workload.name)
         yield Topic(name, "dead-letter", *place, letters, domain.name, workload.name, None, workload.location)
         # the last word counts, however old it is
@@ -279,7 +292,8 @@ def _acls(contracts: Contracts) -> Iterator[Acl]:
         yield Acl(me, "TOPIC", source, "READ")
         for retry in retries:
             yield Acl(me, "TOPIC", retry, "READ")
-            if workload.retry_ms:  # without, the one topic is the way back in for replays: only an operator writes it
+            # without delays, the one tier is the way back in for replays: only an operator writes it
+            if workload.retry_ms or retry == names.parked_topic(source, me):
                 yield Acl(me, "TOPIC", retry, "WRITE")
         yield Acl(me, "TOPIC", letters, "WRITE")
         yield Acl(me, "TOPIC", names.control_topic(source, me), "READ")
@@ -291,7 +305,10 @@ def _acls(contracts: Contracts) -> Iterator[Acl]:
             # librdkafka asks for the group even where partitions are assigned by hand
             yield Acl(operator, "GROUP", operator, "READ")
             yield Acl(operator, "TOPIC", letters, "READ")
-        yield Acl(replayer, "TOPIC", retries[0], "WRITE")
+            if workload.holds:  # which keys are held: what is in the parked topic, and what of it is finished
+                yield Acl(operator, "TOPIC", names.parked_topic(source, me), "READ")
+                yield Acl(operator, "GROUP", me, "DESCRIBE")
+        yield Acl(replayer, "TOPIC", way_back(contracts, workload), "WRITE")
     for service in contracts.services:
         for workload in service.workloads:
             for event_type in workload.publishes:

@@ -78,7 +78,6 @@ class Fields:
         path: str = "",
         known: Iterable[str],
         required: Iterable[str] = (),
-        later: Iterable[str] = (),
     ) -> None:
         self.file = file
         self.line = node.start_mark.line + 1
@@ -88,12 +87,9 @@ class Fields:
         self._lines: dict[str, int] = {}
         self._meant: set[str] = set()
         known = tuple(known)
-        later = frozenset(later)
         for name, line, value in self.pairs(node, file, report, path):
             if name in known:
                 self._nodes[name], self._lines[name] = value, line
-            elif name in later:
-                report.add(file, line, f"{path}{name} is not supported yet", "it is accepted in a later version")
             else:
                 meant = nearest(name, known)
                 if meant is not None:

@@ -265,6 +265,7 @@ def _service(service: ServiceFile) -> Service:
                 concurrency=_present(workload.concurrency),
                 order=_present(workload.order),
                 exactly_once=bool(workload.exactly_once),
+                on_dead_letter=workload.on_dead_letter or "continue",
                 outage=_present(workload.outage),
             )
             for workload in service.workloads

@@ -19,6 +19,7 @@ __all__ = [
     "EventType",
     "Exemption",
     "Location",
+    "OnDeadLetter",
     "Order",
     "OutageSpec",
     "Owner",
@@ -35,6 +36,7 @@ Compatibility = Literal[
 
 Start = Literal["earliest", "latest"]
 Order = Literal["partition", "key", "none"]
+OnDeadLetter = Literal["continue", "hold"]
 
 
 @attrs.frozen
@@ -193,11 +195,18 @@ class Workload:
     A program that only publishes writes in transactions that it begins itself.
     """
     outage: OutageSpec = OutageSpec()
+    on_dead_letter: OnDeadLetter = "continue"
+    """Whether later records of a key go on behind a dead letter, or wait until an operator releases the key."""
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether a dead letter holds its key."""
+        return self.order == "key" and self.on_dead_letter == "hold"
 
     @property
     def parks(self) -> bool:
-        """Tell whether records wait in a topic of their own while an earlier one of their key waits for a retry."""
-        return self.order == "key" and bool(self.retry_ms)
+        """Tell whether records wait in a topic of their own behind an earlier one of their key."""
+        return self.order == "key" and (bool(self.retry_ms) or self.holds)
 
 
 @attrs.frozen

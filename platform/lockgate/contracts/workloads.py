@@ -9,7 +9,7 @@ import yaml
 
 from lockgate.contracts import names
 from lockgate.contracts.fields import DURATION_WORDS, UNREAD, At, Fields, Texts, duration_ms
-from lockgate.contracts.model import Order, OutageSpec, Start
+from lockgate.contracts.model import OnDeadLetter, Order, OutageSpec, Start
 from lockgate.contracts.report import Report
 
 __all__ = ["WorkloadEntry", "read_workloads"]
@@ -21,6 +21,7 @@ MAX_OUTAGE_RECORDS = 10_000
 MAX_PROBE_MS = 3600 * 1000
 _STARTS: Final = get_args(Start)
 _KINDS_OF_ORDER: Final = get_args(Order)
+_ON_DEAD_LETTER: Final = get_args(OnDeadLetter)
 
 
 @attrs.frozen
@@ -37,6 +38,7 @@ class WorkloadEntry:
     order: Order | None = None
     exactly_once: bool | None = None
     outage: OutageSpec | None = None
+    on_dead_letter: OnDeadLetter | None = None
 
 
 def read_workloads(node: yaml.MappingNode, file: str, report: Report) -> tuple[WorkloadEntry, ...]:
@@ -58,8 +60,17 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         file,
         report,
         path=path,
-        known=("consumes", "publishes", "retry", "start", "concurrency", "order", "exactly_once", "outage"),
-        later=("on_dead_letter",),
+        known=(
+            "consumes",
+            "publishes",
+            "retry",
+            "start",
+            "concurrency",
+            "order",
+            "exactly_once",
+            "outage",
+            "on_dead_letter",
+        ),
     )
     consumes, publishes = fields.texts("consumes"), fields.texts("publishes")
     nothing = Texts(complete=True)
@@ -79,7 +90,7 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
     start: At[Start] | None = fields.parsed("start", _start, "earliest or latest")
     if start is not None and consumes == nothing:
         report.add(file, start.line, f"{path}start has no effect on a workload that consumes nothing")
-    for field in ("concurrency", "order"):
+    for field in ("concurrency", "order", "on_dead_letter"):
         if fields.has(field) and consumes == nothing:
             report.add(file, fields.line_of(field), f"{path}{field} has no effect on a workload that consumes nothing")
     order = _order(fields, path, file, report)
@@ -90,6 +101,10 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
     if exactly_once and (order == "key" or (concurrency or 1) > 1):
         message = f"{path}exactly_once goes with concurrency 1 and order: partition"
         report.add(file, fields.line_of("exactly_once"), message, "a batch is one transaction")
+    on_dead_letter: At[OnDeadLetter] | None = fields.parsed("on_dead_letter", _on_dead_letter, "continue or hold")
+    if on_dead_letter is not None and on_dead_letter.value == "hold" and order not in ("key", None):
+        message = f"{path}on_dead_letter: hold goes with order: key"
+        report.add(file, on_dead_letter.line, message, "what waits are the later records of the dead letter's key")
     return WorkloadEntry(
         name,
         line,
@@ -101,6 +116,7 @@ def _workload(name: str, line: int, node: yaml.MappingNode, file: str, report: R
         order,
         exactly_once,
         _outage(fields, path, file, report),
+        None if on_dead_letter is None else on_dead_letter.value,
     )
 
 
@@ -129,6 +145,14 @@ def _start(text: str) -> Start | None:
     for known in _STARTS:
         if text == known:
             found: Start = known
+            return found
+    return None
+
+
+def _on_dead_letter(text: str) -> OnDeadLetter | None:
+    for known in _ON_DEAD_LETTER:
+        if text == known:
+            found: OnDeadLetter = known
             return found
     return None
 

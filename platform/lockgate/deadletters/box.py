@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from lockgate.contracts import names
+from lockgate.contracts.derive import way_back
 from lockgate.contracts.model import Contracts
 from lockgate.errors import UsageError
 
@@ -21,6 +22,15 @@ class Box:
     workload: str
     team: str
     """The slug of the team that owns the workload, and with it the letters."""
+    way_back: str
+    """The topic that replayed letters go to, read by the workload alone."""
+    holds: bool = False
+    """Whether a dead letter holds its key."""
+
+    @property
+    def parked(self) -> str:
+        """Return the topic in which the later records of a held key wait."""
+        return names.parked_topic(self.source, self.workload)
 
     @property
     def reader(self) -> str:
@@ -32,11 +42,6 @@ class Box:
         """Return the principal that may read these letters and send them back."""
         return names.replayer_principal(self.team)
 
-    @property
-    def way_back(self) -> str:
-        """Return the topic that replayed letters go to: the workload's first retry tier, read by it alone."""
-        return names.retry_topic(self.source, self.workload, 1)
-
 
 def boxes(contracts: Contracts, *, team: str | None = None, workload: str | None = None) -> tuple[Box, ...]:
     """Return the letter boxes of a team, of a workload, or all of them.
@@ -44,7 +49,14 @@ def boxes(contracts: Contracts, *, team: str | None = None, workload: str | None
     Raise UsageError with the known names where no such team or workload has dead letters.
     """
     every = tuple(
-        Box(names.dead_letter_topic(source.topic.name, each.name), source.topic.name, each.name, service.owner.slug)
+        Box(
+            names.dead_letter_topic(source.topic.name, each.name),
+            source.topic.name,
+            each.name,
+            service.owner.slug,
+            way_back(contracts, each),
+            each.holds,
+        )
         for service in contracts.services
         for each in service.workloads
         if (source := contracts.source_of(each)) is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lockgate.contracts import fields, files, names, workloads
-from lockgate.contracts.model import Compatibility, Discard, Order, OutageSpec, Start
+from lockgate.contracts.model import Compatibility, Discard, OnDeadLetter, Order, OutageSpec, Start
 from lockgate.governance.lint.rules import RULES
 
 __all__ = ["SCHEMAS", "domain_schema", "outdated", "service_schema", "write"]
@@ -144,6 +144,12 @@ def domain_schema() -> Schema:
     return _document("domain.yaml", "What a domain promises, and to whom.", _object(properties, required))
 
 
+_HOLD_NEEDS_ORDER: dict[str, Any] = {
+    "if": {"required": ["on_dead_letter"], "properties": {"on_dead_letter": {"const": "hold"}}},
+    "then": {"required": ["order"], "properties": {"order": {"const": "key"}}},
+}
+
+
 def service_schema() -> Schema:
     """Return the JSON Schema of `service.yaml`."""
     workload = _object(
@@ -162,6 +168,10 @@ def service_schema() -> Schema:
             "order": _said(
                 "Of what the order is kept while several are handled.",
                 {"enum": list(get_args(Order)), "default": "partition"},
+            ),
+            "on_dead_letter": _said(
+                "Whether later records of a key go on behind a dead letter, or wait for an operator (order: key).",
+                {"enum": list(get_args(OnDeadLetter)), "default": "continue"},
             ),
             "exactly_once": _said(
                 "Whether a batch's results, retries, dead letters and offsets are one transaction.",
@@ -183,8 +193,10 @@ def service_schema() -> Schema:
             for name in ("consumes", "publishes")
         ],
         dependencies={
-            name: ["consumes"] for name in ("retry", "start", "concurrency", "order", "exactly_once", "outage")
+            name: ["consumes"]
+            for name in ("retry", "start", "concurrency", "order", "on_dead_letter", "exactly_once", "outage")
         },
+        **_HOLD_NEEDS_ORDER,
     )
     named = {
         "type": "object",

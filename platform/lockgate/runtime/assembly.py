@@ -74,7 +74,7 @@ def assemble(
     intake = Intake(workload.name, consumer, patience, now, max_poll_interval)
     channel = Channel(producer, steady)
     transactional = workload.exactly_once or workload.parks
-    publisher = Publisher(channel, workload.name, domain.topic.name, deferred=transactional)
+    publisher = Publisher(channel, workload.name, domain.topic.name, deferred=transactional, holding=workload.holds)
     outcomes = Outcomes(workload, publisher, journal, now)
     reader = Reader(registry, domain, workload.consumes)
     parts = Parts(workload, domain, table, intake, publisher, outcomes, reader, encoder, patience, stop)

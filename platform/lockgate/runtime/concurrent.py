@@ -162,6 +162,9 @@ class ConcurrentLoop:
         envelope: Envelope | None = None
         if place[0] != self._topic:
             envelope = self._decoding.envelope(message)
+            if envelope is not None and envelope.is_word:  # from when the contract held keys
+                progress.read_to(offset + 1)
+                return None
             if envelope is not None and envelope.due is not None and envelope.due > intake.now():
                 intake.hold_back(place, offset, envelope.due)
                 return None
@@ -173,20 +176,27 @@ class ConcurrentLoop:
             intake.wait_for_registry(place, offset, error)
             return None
         except Exception as error:
-            outcomes.poison(progress, message, envelope, error)
-            progress.read_to(offset + 1)
-            return None
+            return self._unreadable(message, share, envelope, error)
         if entry[1] is skip:
             outcomes.counts["skipped"] += 1
             if outcomes.noting:
                 outcomes.note(progress, message, envelope, "skipped")
             progress.read_to(offset + 1)
             return None
-        progress.hold(offset)
-        progress.read_to(offset + 1)
-        job = Job(message, envelope, event, entry, share, None)
-        share.jobs += 1
-        share.bytes += job.size
+        return self._in_hand_now(Job(message, envelope, event, entry, share, None))
+
+    def _unreadable(self, message: Any, share: Share, envelope: Envelope | None, error: Exception) -> Job | None:
+        """Dead-letter a record that cannot be read."""
+        self._outcomes.poison(share.progress, message, envelope, error)
+        share.progress.read_to(message.offset() + 1)
+        return None
+
+    def _in_hand_now(self, job: Job) -> Job:
+        offset = job.message.offset()
+        job.share.progress.hold(offset)
+        job.share.progress.read_to(offset + 1)
+        job.share.jobs += 1
+        job.share.bytes += job.size
         return job
 
     def _lane(self, place: Place, message: Any) -> Hashable:
@@ -228,7 +238,9 @@ class ConcurrentLoop:
 
     def _outcome(self, job: Job) -> None:
         outcomes, progress, message, envelope = self._outcomes, job.share.progress, job.message, job.envelope
-        if isinstance(job.error, Exception):
+        if isinstance(job.error, Exception) and job.stage == "read":
+            outcomes.poison(progress, message, envelope, job.error)
+        elif isinstance(job.error, Exception):
             outcomes.failed(progress, message, envelope, job.error, job.stage)
         elif job.events:
             outcomes.results(progress, message, envelope, job.events)

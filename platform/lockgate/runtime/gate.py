@@ -38,6 +38,9 @@ class Gate:
 
     def ended(self, job: Job) -> bool:
         """Note how a handler ended; tell whether its record stays in hand, to be handled again."""
+        if job.stage == "read":  # no handler had it, so it tells nothing
+            self._allow(None if self._at_once == self._size else self._at_once, job)
+            return False
         failed = job.error is not None and job.stage == "handle" and not isinstance(job.error, Reject)
         outage, state = self._outage, self._outage.state
         if job.term != outage.term:

@@ -9,12 +9,13 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.contracts import names
 from lockgate.errors import ClusterError
-from lockgate.records import Envelope, Place
+from lockgate.records import Envelope, Place, key_fingerprint
 from lockgate.runtime.channel import Ticket
 from lockgate.runtime.commits import COMMITTING
 from lockgate.runtime.concurrent import ConcurrentLoop
 from lockgate.runtime.keys import Action, Ident, Keys
 from lockgate.runtime.lanes import Job, Lanes, Share
+from lockgate.runtime.parked import LOOK_AGAIN_MS, ParkedTopic
 from lockgate.runtime.parts import Parts
 from lockgate.runtime.record import Record
 from lockgate.runtime.settlement import CutSettlement
@@ -24,8 +25,9 @@ from lockgate.runtime.transactions import TRANSACTING, Ending
 __all__ = ["KeyedLoop"]
 
 _WINDOW = 300
-"""Records that are in hand of one retry partition at most: what a commit's note has room for."""
-_LOOK_AGAIN_MS = 200
+"""Records that are in hand of one partition of a tier at most: what a commit's note has room for."""
+_MOST_TICKETS = 2000
+"""Copies that wait for a transaction at which nothing more is taken from the domain topic."""
 
 
 class KeyedLoop(ConcurrentLoop):
@@ -47,7 +49,11 @@ class KeyedLoop(ConcurrentLoop):
         self._letters: dict[tuple[Place, int], tuple[bytes, Ident]] = {}  # what is, or may still be, dead-lettered
         self._parked: set[Ticket] = set()
         self._not_before = 0.0
+        self._holding = self._workload.holds
         self._parking = names.parked_topic(self._topic, self._workload.name)
+        self._waiting = ParkedTopic(
+            self._parking, self._intake, self._publisher, self._parked, self._log, holding=self._holding
+        )
 
     def _make_lanes(self) -> Lanes:
         return Lanes(stopping=True)
@@ -61,7 +67,7 @@ class KeyedLoop(ConcurrentLoop):
         """Begin anew with partitions."""
         super().assigned(places)
         for place in places:
-            number = self._numbers.setdefault(place[1], Number(len(self._topics) - 1))
+            number = self._numbers.setdefault(place[1], Number(len(self._topics) - 1, holding=self._holding))
             if place[0] == self._topic:
                 number.main = place
             else:
@@ -92,6 +98,8 @@ class KeyedLoop(ConcurrentLoop):
         place = (message.topic(), message.partition())
         number = self._numbers.get(place[1]) if place[0] in self._topics else None
         looking = number is not None and number.is_looking_at(place)
+        if number is not None and place[0] == self._parking and place not in self._intake.blocked:
+            number.at_end = message.error().code() == KafkaError._PARTITION_EOF and not looking
         if number is None or not looking or message.error().code() != KafkaError._PARTITION_EOF:
             super()._report(message)
         elif self._is_end(place, message.offset()):
@@ -109,49 +117,93 @@ class KeyedLoop(ConcurrentLoop):
         number = self._numbers[place[1]]
         intake = self._intake
         if place == number.main:
-            if not number.ready:
-                self._go_live(number)
-            if not number.ready or number.keys.full:
-                intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
-                return
-            job = self._job(message, share)
-            if job is not None:
-                if key:
-                    job.ident = (offset, 0, 0)
-                    self._act(number.keys.take(key, offset, job), jobs)
-                else:
-                    jobs.append(job)
+            self._take_record(message, share, number, jobs)
             return
         if not self._asked(number):
-            intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
+            intake.hold_back(place, offset, intake.now() + LOOK_AGAIN_MS)
             return
-        envelope = Envelope.read(message.headers())
+        envelope = self._decoding.envelope(message)
         if not number.ready:
             number.look_at(place, offset, key, envelope, tiered=place[0] != self._parking)
             return
+        if place[0] == self._parking:
+            if key and envelope is not None:
+                self._take_parked(message, share, number, envelope, jobs)
+                return
+            number.last = -1
         if number.is_finished(place, offset):
             share.progress.read_to(offset + 1)
-            return
-        if share.jobs >= _WINDOW:
-            intake.hold_back(place, offset, intake.now() + _LOOK_AGAIN_MS)
-            return
-        if envelope is not None and envelope.due is not None and envelope.due > intake.now():
+        elif share.jobs >= _WINDOW:
+            intake.hold_back(place, offset, intake.now() + LOOK_AGAIN_MS)
+        elif envelope is not None and envelope.due is not None and envelope.due > intake.now():
             intake.hold_back(place, offset, envelope.due)
+        else:
+            job = self._job(message, share)
+            if place in intake.blocked:
+                return  # the registry does not answer
+            if not key or envelope is None:
+                jobs += [job] if job is not None else []
+                return
+            ident = number.keys.admit(key, envelope.source.offset, envelope.replay)
+            self._go_on(message, number, ident, job, jobs)
+
+    def _take_record(self, message: Any, share: Share, number: Number, jobs: list[Job]) -> None:
+        """Take a record of the domain topic."""
+        offset, key = message.offset(), message.key()
+        if not number.ready:
+            self._go_live(number)
+        if number.keys.full and not number.full:
+            self._log.warning(
+                "So many copies wait that nothing more is taken from a partition of the domain topic",
+                topic=share.place[0],
+                partition=share.place[1],
+                held_keys=number.keys.held,
+            )
+        number.full = number.keys.full
+        if not number.ready or number.full or len(self._tickets) >= _MOST_TICKETS:
+            self._intake.hold_back(share.place, offset, self._intake.now() + LOOK_AGAIN_MS)
+            return
+        if key and number.keys.knows(key, offset):
+            share.progress.read_to(offset + 1)  # only its own offset was not committed
             return
         job = self._job(message, share)
-        if place in intake.blocked:
-            return  # the registry does not answer
-        if not key or envelope is None:
-            jobs += [job] if job is not None else []
+        if job is not None and key:
+            job.ident = (offset, 0, 0)
+            self._act(number.keys.take(key, offset, job), jobs)
+        elif job is not None:
+            jobs.append(job)
+
+    def _take_parked(self, message: Any, share: Share, number: Number, envelope: Envelope, jobs: list[Job]) -> None:
+        """Take a record of the parked topic."""
+        ident = self._waiting.take(
+            message,
+            share,
+            number,
+            envelope,
+            waiting=len(self._tickets),
+            act=lambda actions: self._act(actions, jobs),
+        )
+        if ident is None:
             return
-        ident = number.keys.admit(key, envelope.source.offset, envelope.replay)
+        job = self._job(message, share)
+        if share.place not in self._intake.blocked:
+            self._go_on(message, number, ident, job, jobs)
+        elif number.keys.put_off_at(message.offset()) is not None:
+            share.progress.hold(message.offset())  # the registry does not answer
+
+    def _go_on(self, message: Any, number: Number, ident: Ident, job: Job | None, jobs: list[Job]) -> None:
+        """Go on with a copy that was read: it waits for its turn now, or is skipped."""
         if job is not None:
             job.ident = ident
-            self._act(number.keys.arrive(key, ident, job), jobs)
-        elif share.progress.is_held(offset):
-            self._letters[place, offset] = key, ident
+            self._act(number.keys.arrive(message.key(), ident, job), jobs)
         else:
-            self._act(number.keys.finish(key, ident), jobs)
+            self._act(number.keys.finish(message.key(), ident), jobs)
+
+    def _unreadable(self, message: Any, share: Share, envelope: Envelope | None, error: Exception) -> Job | None:
+        """Let a record that cannot be read have its turn among those of its key, too."""
+        if not message.key():
+            return super()._unreadable(message, share, envelope, error)
+        return self._in_hand_now(Job.unreadable(message, envelope, error, share))
 
     def _asked(self, number: Number) -> bool:
         """Tell whether it is known what the committed notes of a number's retry partitions say."""
@@ -175,11 +227,14 @@ class KeyedLoop(ConcurrentLoop):
                 continue
             job.share.jobs -= 1
             job.share.bytes -= job.size
-            if what == "park":
-                ticket = self._publisher.parked(job.share.progress, Record(job.message, job.envelope))
-                self._parked.add(ticket)
-            else:
-                job.share.progress.finish(job.message.offset())
+            place, offset = job.share.place, job.message.offset()
+            if what == "skip":
+                job.share.progress.finish(offset)
+            elif job.ident is not None and what == "off" and place[0] == self._parking:
+                self._numbers[place[1]].keys.put_off(job.message.key(), job.ident, offset)
+            elif job.ident is not None:
+                self._parked.add(self._publisher.parked(job.share.progress, Record(job.message, job.envelope)))
+                self._letters[place, offset] = job.message.key(), job.ident  # if it does not fit in there
 
     def _act_now(self, actions: Iterable[Action[Job]]) -> None:
         jobs: list[Job] = []
@@ -205,13 +260,21 @@ class KeyedLoop(ConcurrentLoop):
             self._jobs[place, offset] = job
             return False
         self._letters[place, offset] = key, job.ident  # if it does not fit into its tier
-        behind = [
+        self._act_now(keys.retry(key, job.ident, self._taken_back(job)))
+        return False
+
+    def _taken_back(self, job: Job) -> list[tuple[Ident, Job, bool]]:
+        """Take back what was to be handled behind a record, with whether each is a copy."""
+        return [
             (other.ident, other, other.share.place[0] != self._topic)
             for other in self._lanes.drain(job)
             if other.ident is not None
         ]
-        self._act_now(keys.retry(key, job.ident, behind))
-        return False
+
+    def _pass(self) -> None:
+        for partition, number in self._numbers.items():
+            self._waiting.go_back(number, partition)
+        super()._pass()
 
     # ---- what is sent
 
@@ -272,8 +335,30 @@ class KeyedLoop(ConcurrentLoop):
         job, letter = self._jobs.pop(where, None), self._letters.pop(where, None)
         if keys is None:
             return
+        dead = ticket.outcome == "dead-lettered"
         if job is not None and job.ident is not None:
-            self._lanes.resume(job)
-            self._act_now(keys.finish(job.message.key(), job.ident))
-        elif letter is not None and ticket.outcome == "dead-lettered":
-            self._act_now(keys.finish(*letter))
+            key, ident = job.message.key(), job.ident
+            if dead and self._holding:
+                self._act_now(keys.hold(key, ident, self._taken_back(job)))
+            else:
+                self._lanes.resume(job)
+                self._act_now(keys.finish(key, ident))
+        elif letter is not None and dead:
+            key, ident = letter
+            self._act_now(keys.hold(key, ident) if self._holding else keys.finish(key, ident))
+        else:
+            return
+        if dead and self._holding:
+            self._tell_held(record, key)
+
+    def _tell_held(self, record: Record, key: bytes) -> None:
+        source = record.source
+        self._log.warning(
+            "Held a key: its later records wait for `lockgate dlq release`",
+            topic=source.topic,
+            partition=source.partition,
+            offset=source.offset,
+            key=key_fingerprint(key),
+            event_id=record.event_id,
+            held_keys=sum(number.keys.held for number in self._numbers.values()),
+        )

@@ -71,9 +71,16 @@ class Job:
         """What is to be published."""
         self.error: BaseException | None = None
         self.stage = "handle"
-        """Where the error was raised: `handle` or `publish`."""
+        """Where the error was raised: `read`, `handle` or `publish`."""
         self.term = -1
         """The term of the breaker in which its handler began."""
+
+    @classmethod
+    def unreadable(cls, message: Any, envelope: Envelope | None, error: Exception, share: Share) -> Job:
+        """Return a record that cannot be read, which takes its turn like any other: to handle it raises the error."""
+        job = cls(message, envelope, error, (None, _raise, None, False), share, None)
+        job.stage = "read"
+        return job
 
     @property
     def stops(self) -> bool:
@@ -85,6 +92,10 @@ class Job:
         job = Job(self.message, self.envelope, self.event, self.entry, self.share, self.lane)
         job.ident = self.ident
         return job
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 class Lanes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import accumulate, pairwise
 
+from lockgate.notes import note_of
 from lockgate.records import Place
 
-__all__ = ["Finished", "Offsets", "Progress"]
+__all__ = ["Offsets", "Progress"]
 
 
 class Progress:
@@ -20,12 +20,29 @@ class Progress:
     no longer knows the value: whatever is still noted on it is never committed.
     """
 
-    __slots__ = ("_committed", "_entered", "_held", "_next", "_noted", "exact", "place")
+    __slots__ = (
+        "_before",
+        "_behind",
+        "_committed",
+        "_entered",
+        "_gone",
+        "_held",
+        "_next",
+        "_noted",
+        "exact",
+        "place",
+        "runs",
+    )
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.exact = False
         """Whether commits also say which records are unfinished."""
+        self.runs = 0
+        """In how many runs unfinished records lie, where commits say which: what a commit's note grows with."""
+        self._before: dict[int, int] = {}  # for records with nothing but markers before them, the one before those
+        self._behind: dict[int, int] = {}  # the same the other way round
+        self._gone: list[int] = []  # what was finished since the last commit
         self._noted = ""
         self._next = -1
         self._entered = -1
@@ -44,7 +61,19 @@ class Progress:
 
     def hold(self, offset: int) -> None:
         """Note that a record's outcome is under way; call it before `read_to` passes that offset."""
+        if self.exact and offset not in self._held:
+            self.runs += 1 - self._neighbours(offset)
         self._held.add(offset)
+
+    def follows(self, offset: int, before: int) -> None:
+        """Note that no record lies between two that were read one after the other; call it before `hold`."""
+        if before in self._held and offset - before > 1:
+            self._before[offset] = before
+            self._behind[before] = offset
+
+    def was_read(self, offset: int) -> bool:
+        """Tell whether a record was read in this assignment."""
+        return offset < self._next
 
     def is_held(self, offset: int) -> bool:
         """Tell whether a record's outcome is under way."""
@@ -52,6 +81,9 @@ class Progress:
 
     def finish(self, offset: int) -> None:
         """Note that a held record's outcome is on the brokers."""
+        if self.exact and offset in self._held:
+            self.runs += self._neighbours(offset) - 1
+            self._gone.append(offset)
         self._held.discard(offset)
 
     def committable(self) -> int | None:
@@ -67,15 +99,16 @@ class Progress:
         return offset
 
     def note(self) -> str:
-        """Return what a commit says beside its offset: how far was read, and what of it is unfinished.
-
-        `Finished` reads it. Numbers are distances, so that 300 records fit into the 4 KiB that brokers take.
-        """
+        """Return what a commit says beside its offset: how far was read, and what of it is unfinished."""
         if not self.exact or not self._held:
             return ""
-        unfinished = sorted(self._held)
-        distances = [after - before for before, after in pairwise(unfinished)]
-        return f"{self._next - unfinished[0]}:{','.join(map(str, distances))}"
+        runs: list[tuple[int, int]] = []
+        for offset in sorted(self._held):
+            if runs and (offset == runs[-1][1] + 1 or self._before.get(offset) == runs[-1][1]):
+                runs[-1] = runs[-1][0], offset
+            else:
+                runs.append((offset, offset))
+        return note_of(self._next, runs)
 
     def is_committed(self, offset: int) -> bool:
         """Tell whether a record is behind what was committed."""
@@ -85,6 +118,11 @@ class Progress:
         """Note a commit that was sent: it is not sent again unless it fails or more is finished."""
         self._committed = offset
         self._noted = self.note()
+        for gone in self._gone:
+            if gone not in self._held:
+                self._behind.pop(self._before.pop(gone, -1), None)
+                self._before.pop(self._behind.pop(gone, -1), None)
+        self._gone.clear()
         if self._entered >= 0:
             self._entered = offset if offset < self._next else -1
 
@@ -109,20 +147,10 @@ class Progress:
         self._next = self._committed
         return offset
 
-
-class Finished:
-    """Tell which records behind a committed offset are finished: what the note of that commit says."""
-
-    def __init__(self, offset: int = 0, note: str = "") -> None:
-        self._next = offset
-        self._unfinished: frozenset[int] = frozenset()
-        read, colon, distances = note.partition(":")
-        if colon:
-            self._next = offset + int(read)
-            self._unfinished = frozenset(accumulate([offset, *map(int, filter(None, distances.split(",")))]))
-
-    def __contains__(self, offset: int) -> bool:
-        return offset < self._next and offset not in self._unfinished
+    def _neighbours(self, offset: int) -> int:
+        """Return how many of the records directly before and behind one are unfinished."""
+        before, behind = self._before.get(offset, offset - 1), self._behind.get(offset, offset + 1)
+        return (before in self._held) + (behind in self._held)
 
 
 class Offsets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +22,8 @@ __all__ = ["TOO_LARGE", "Publisher"]
 _RESULT: Final = "result"
 _COPY: Final = "copy"
 _POINTER: Final = "pointer"
+_LANE: Final = "lane"
+"""What the parked topic takes if it takes anything: no other form of it would do."""
 
 TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _REFUSED = frozenset({KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP, KafkaError.POLICY_VIOLATION})
@@ -36,9 +39,12 @@ class Publisher:
     until somebody takes these and sends them in a transaction.
     """
 
-    def __init__(self, channel: Channel, workload: str, topic: str, *, deferred: bool = False) -> None:
+    def __init__(
+        self, channel: Channel, workload: str, topic: str, *, deferred: bool = False, holding: bool = False
+    ) -> None:
         self._channel = channel
         self._deferred = deferred
+        self._holding = holding  # a dead letter holds its key: what says so goes with it, in one transaction
         self._workload = workload
         self._topic = topic
         self._parking = names.parked_topic(topic, workload)
@@ -70,12 +76,21 @@ class Publisher:
         """Send a copy to the dead-letter topic, into the partition of the same number."""
         ticket = self._ticket(progress, record, "dead-lettered", attempt, failure)
         self._copy(ticket, self._letters, record.enclosed(self._workload, failure, attempt))
+        self._hold(ticket, failure)
 
     def parked(self, progress: Progress, record: Record) -> Ticket:
         """Send a copy to the parked topic, into the partition of the same number."""
         failure = Failure("handle", "parked", "an earlier record of its key waits for a retry")
         ticket = self._ticket(progress, record, "retried", record.attempts, failure)
         self._copy(ticket, self._parking, record.enclosed(self._workload, failure, record.attempts))
+        return ticket
+
+    def moved(self, progress: Progress, record: Record) -> Ticket:
+        """Send a copy from the parked topic to that topic's end, as it is."""
+        ticket = self._ticket(progress, record, "retried", record.attempts)
+        message = record.message
+        headers = list(message.headers() or ())
+        self._add(ticket, (_LANE, self._parking, message.value(), message.key(), headers, record.place[1], None))
         return ticket
 
     @property
@@ -112,7 +127,7 @@ class Publisher:
 
     def verdicts(self, ticket: Ticket) -> list[tuple[str, str, KafkaError]]:
         """Return which errors refuse an output for good, where the record can be sent on in another form."""
-        return [e for e in ticket.errors if e[0] != _POINTER and e[2].code() in TOO_LARGE | _REFUSED]
+        return [e for e in ticket.errors if e[0] not in (_POINTER, _LANE) and e[2].code() in TOO_LARGE | _REFUSED]
 
     def replace(self, ticket: Ticket) -> None:
         """Put a letter in the place of results that were refused for good, a pointer in that of a copy."""
@@ -125,12 +140,14 @@ class Publisher:
             _, topic, error = result
             failure = ticket.failure = Failure("publish", reason, f"a result was refused by {topic}: {error.str()}")
             self._copy(ticket, self._letters, ticket.record.enclosed(self._workload, failure, ticket.attempt))
+            self._hold(ticket, failure)
             return
         failure = ticket.failure or Failure("publish", reason, "")
         headers = ticket.record.enclosed(self._workload, failure, ticket.attempt, pointer=True)
         key = ticket.record.message.key()
         kept = key if key is None or len(key) <= _MAX_POINTER_KEY else None
         self._add(ticket, (_POINTER, self._letters, None, kept, headers, ticket.record.place[1], None))
+        self._hold(ticket, failure)
 
     def _ticket(
         self, progress: Progress, record: Record, outcome: Outcome, attempt: int, failure: Failure | None = None
@@ -143,6 +160,14 @@ class Publisher:
     def _copy(self, ticket: Ticket, topic: str, headers: list[tuple[str, bytes | None]]) -> None:
         message = ticket.record.message
         self._add(ticket, (_COPY, topic, message.value(), message.key(), headers, ticket.record.place[1], None))
+
+    def _hold(self, ticket: Ticket, failure: Failure) -> None:
+        """Say in the parked topic that a dead letter holds its key, where it is to."""
+        key, partition = ticket.record.message.key(), ticket.record.place[1]
+        if self._holding and key and ticket.record.source.topic == self._topic:
+            since = int(time.time() * 1000)
+            headers = ticket.record.enclosed(self._workload, failure, ticket.attempt, held=since)
+            self._add(ticket, (_LANE, self._parking, None, key, headers, partition, None))
 
     def _add(self, ticket: Ticket, output: Output) -> None:
         if self._deferred:

@@ -113,9 +113,19 @@ class Record:
         )
 
     def enclosed(
-        self, group: str, failure: Failure, attempt: int, *, due: int | None = None, pointer: bool = False
+        self,
+        group: str,
+        failure: Failure,
+        attempt: int,
+        *,
+        due: int | None = None,
+        pointer: bool = False,
+        held: int | None = None,
     ) -> list[tuple[str, bytes | None]]:
-        """Return the headers of a copy: the record's own, then the envelope; a pointer carries the envelope alone."""
+        """Return the headers of a copy: the record's own, then the envelope.
+
+        A pointer, and what says that a key is held, carry the envelope alone.
+        """
         kind, milliseconds = self.timestamp
         envelope = Envelope(
             source=self.source,
@@ -132,5 +142,6 @@ class Record:
             due=due,
             replay=self.replay,
             pointer=pointer,
+            held=held,
         )
-        return records.enclose(() if pointer else self.headers, envelope)
+        return records.enclose(() if pointer or held is not None else self.headers, envelope)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, TopicPartition
 
+from lockgate.notes import Finished
 from lockgate.records import Envelope, Place
-from lockgate.runtime.keys import Keys
+from lockgate.runtime.keys import Ident, Keys
 from lockgate.runtime.lanes import Job
-from lockgate.runtime.offsets import Finished
 
 __all__ = ["Number"]
 
@@ -24,12 +24,23 @@ _ANSWER = 10.0
 class Number:
     """Hold what belongs to one partition number: its keys, and how far its retry partitions were looked through.
 
-    `expected` is how many retry partitions it has.
+    `expected` is how many retry partitions it has; `holding` says whether dead letters hold their keys.
     """
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, *, holding: bool = False) -> None:
         self.keys: Keys[Job] = Keys(_MOST_COPIES)
         self.main: Place | None = None
+        self.last = -1
+        """The record of the parked partition that was read last."""
+        self.at_end = False
+        """Whether nothing is behind that one."""
+        self.full = False
+        """Whether it was told that nothing more is taken from the domain topic."""
+        self.moving = -1
+        """Up to where what was put off is being sent to the parked partition's end; -1: nothing is."""
+        self.releases: dict[tuple[bytes, Ident], int] = {}
+        """Releases whose holds' markers were not read yet, and where they lie."""
+        self._holding = holding
         self.ready = False
         """Whether all copies are known, so that records are handled."""
         self._expected = expected
@@ -69,8 +80,12 @@ class Number:
     def look_at(self, place: Place, offset: int, key: bytes | None, envelope: Envelope | None, *, tiered: bool) -> None:
         """Note a copy that is there; it is read again."""
         self._starts.setdefault(place, offset)
-        if key and envelope is not None and not self.is_finished(place, offset):
+        if not key or envelope is None or envelope.releases or self.is_finished(place, offset):
+            return
+        if envelope.held is None:
             self.keys.found(key, envelope.source.offset, envelope.replay, tiered=tiered)
+        elif self._holding:
+            self.keys.found_held(key, envelope.source.offset, envelope.replay)
 
     def is_looking_at(self, place: Place) -> bool:
         """Tell whether a place is a retry partition that is looked through."""

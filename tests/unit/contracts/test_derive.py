@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockgate.contracts.derive import Acl, Derived, Topic, consumer_topics, derive, former_tiers
+from lockgate.contracts.derive import Acl, Derived, Topic, consumer_topics, derive, former_tiers, way_back
 from lockgate.contracts.load import load
 from lockgate.contracts.model import (
     Contracts,
     Domain,
     EventType,
     Location,
+    OnDeadLetter,
     Owner,
     Service,
     TopicSpec,
@@ -232,6 +233,35 @@ def test_records_wait_in_a_topic_of_their_own_where_the_order_of_keys_is_kept_th
     }
 
 
+@pytest.mark.parametrize("retry", ["retry: [1s]\n    ", ""])
+def test_where_dead_letters_hold_keys_what_waits_is_kept_for_ever_and_operators_see_and_release_it(
+    tmp_path: Path, retry: str
+) -> None:
+    asked = f"{retry}order: key\n    on_dead_letter: hold"
+    files = changed("services/kitchen/service.yaml", "retry: [1s, 1m]", asked)
+    contracts = load(write_project(tmp_path, {**PROJECT, **files}))
+    workload = contracts.workload("kitchen-service.garden")
+    tier, parked = "garden.retry.kitchen-service.garden.1", "garden.retry.kitchen-service.garden.parked"
+    assert consumer_topics(contracts, workload) == ("garden", tier, parked)
+    assert way_back(contracts, workload) == parked
+    derived = derive(contracts)
+    by_name = {topic.name: topic for topic in derived.topics}
+    assert by_name[parked].config == {**by_name[tier].config, "retention.ms": "-1"}
+    team = contracts.service("kitchen-service").owner.slug
+    rights = {(acl.principal, acl.operation) for acl in derived.acls if acl.name == parked}
+    assert rights == {
+        (workload.name, "READ"),
+        (workload.name, "WRITE"),
+        (f"{team}~reader", "READ"),
+        (f"{team}~replayer", "READ"),
+        (f"{team}~replayer", "WRITE"),
+    }
+    group = {(acl.principal, acl.operation) for acl in derived.acls if acl.name == workload.name}
+    assert group == {(workload.name, "READ"), (f"{team}~reader", "DESCRIBE"), (f"{team}~replayer", "DESCRIBE")}
+    writers = {acl.principal for acl in derived.acls if (acl.name, acl.operation) == (tier, "WRITE")}
+    assert writers == ({workload.name} if retry else set()), "a replay goes to the parked topic"
+
+
 def test_the_parked_topic_stays_the_workloads_when_its_contract_keeps_no_order_any_more(contracts: Contracts) -> None:
     workload = contracts.workload("kitchen-service.garden")
     parked = "garden.retry.kitchen-service.garden.parked"
@@ -308,7 +338,10 @@ def worlds(draw: st.DrawFn) -> Contracts:
         exactly_once = draw(st.booleans())
         workload = Workload(name, "", consumes, tuple(publishes), tuple(retry), HERE, exactly_once=exactly_once)
         keyed = bool(consumes) and not exactly_once and draw(st.booleans())
-        workloads.append(attrs.evolve(workload, order="key") if keyed else workload)
+        if keyed:
+            on_dead_letter = draw(st.sampled_from(get_args(OnDeadLetter)))
+            workload = attrs.evolve(workload, order="key", on_dead_letter=on_dead_letter)
+        workloads.append(workload)
     services = tuple(
         Service(workload.name, f"s{index}", Owner(draw(TEAMS), "@x"), (workload,), HERE)
         for index, workload in enumerate(workloads)
@@ -346,7 +379,12 @@ def test_every_right_but_that_to_transactional_ids_is_literal_and_about_somethin
             continue
         assert acl.pattern == "LITERAL"
         assert acl.resource in ("TOPIC", "GROUP")
-        assert acl.name in topics if acl.resource == "TOPIC" else acl.name == acl.principal
+        if acl.resource == "TOPIC":
+            assert acl.name in topics
+        elif acl.operation == "DESCRIBE":  # which keys are held shows in what is finished
+            assert contracts.workloads[acl.name].holds
+        else:
+            assert (acl.name, acl.operation) == (acl.principal, "READ")
     assert len(set(derived.acls)) == len(derived.acls)
 
 
@@ -371,9 +409,13 @@ def test_nobody_may_do_what_no_contract_says(contracts: Contracts) -> None:
             team = owners[topic.workload]
             if topic.kind == "dead-letter":
                 assert (acl.principal, acl.operation) in {(f"{team}~reader", "READ"), (f"{team}~replayer", "READ")}
+            elif acl.operation == "WRITE":
+                assert acl.principal == f"{team}~replayer"
+                assert topic.tier == (None if contracts.workloads[topic.workload].holds else 1)
             else:
-                assert topic.tier == 1
-                assert (acl.principal, acl.operation) == (f"{team}~replayer", "WRITE")
+                assert contracts.workloads[topic.workload].holds
+                assert topic.name.endswith(".parked")
+                assert acl.principal in (f"{team}~reader", f"{team}~replayer")
 
 
 @RELAXED

@@ -338,12 +338,16 @@ FIELDS = {
         changed(COOKS, "retry: [1s, 1m]", 'exactly_once: "true"'),
         [f"{COOKS}:8: workloads.kitchen-service.garden.exactly_once: expected true or false, got 'true'"],
     ),
-    "not yet: holding keys": (
+    "holding keys whose order is not kept": (
         changed(COOKS, "retry: [1s, 1m]", "on_dead_letter: hold"),
         [
-            f"{COOKS}:8: workloads.kitchen-service.garden.on_dead_letter is not supported yet "
-            "(it is accepted in a later version)"
+            f"{COOKS}:8: workloads.kitchen-service.garden.on_dead_letter: hold goes with order: key "
+            "(what waits are the later records of the dead letter's key)"
         ],
+    ),
+    "an unknown fate of dead letters": (
+        changed(COOKS, "retry: [1s, 1m]", "on_dead_letter: stop"),
+        [f"{COOKS}:8: workloads.kitchen-service.garden.on_dead_letter: expected continue or hold, got 'stop'"],
     ),
     "an order that is none": (
         changed(COOKS, "retry: [1s, 1m]", "order: keys"),

@@ -18,7 +18,7 @@ from lockgate.deadletters.replay import choose, copy_headers
 from lockgate.errors import UsageError
 from lockgate.records import Coordinates, Envelope, Headers
 
-BOX = Box("orders.dlq.billing", "orders", "billing", "finance")
+BOX = Box("orders.dlq.billing", "orders", "billing", "finance", "orders.retry.billing.1")
 OWN: Headers = (("ce_id", b"1"), ("x", None), ("x", b"\xff\x00"), ("lockgate.due", b"the writer's own"))
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lockgate.runtime.offsets import Finished, Offsets, Progress
+from lockgate.notes import Finished
+from lockgate.runtime.offsets import Offsets, Progress
 
 PLACES = (("orders", 0), ("orders", 1), ("orders.retry.work.1", 0))
 PLACE = PLACES[0]
@@ -268,3 +269,55 @@ def test_a_commits_note_tells_what_behind_it_is_finished(gaps: list[tuple[int, b
     for last in sorted(held)[1:2]:
         progress.finish(last)  # the offset stays, the note does not
         assert progress.outstanding() == committed
+
+
+@given(
+    reads=st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=40),
+    endings=st.lists(st.tuples(st.integers(0, 39), st.sampled_from(["finish", "commit", "hold again"]))),
+)
+def test_a_note_has_one_entry_a_run_however_many_markers_lie_in_it(
+    reads: list[tuple[int, bool]], endings: list[tuple[int, str]]
+) -> None:
+    progress = Progress(PLACE)
+    progress.exact = True
+    offset = last = -1
+    offsets: list[int] = []
+    for gap, unfinished in reads:
+        offset += gap
+        progress.follows(offset, last)
+        if unfinished:
+            progress.hold(offset)
+        progress.read_to(offset + 1)
+        offsets.append(offset)
+        last = offset
+    finished: list[int] = []
+    for index, what in endings:
+        chosen = offsets[index % len(offsets)]
+        if what == "finish" and progress.is_held(chosen):
+            progress.finish(chosen)
+            finished.append(chosen)
+        elif what == "hold again":  # a transaction that was to finish them was aborted
+            for each in finished:
+                progress.hold(each)
+            finished = []
+        elif what == "commit":
+            progress.committed(progress.committable() or 0)
+            finished = []
+        note = progress.note()
+        assert progress.runs == (note.count(",") + 1 if note else 0)
+        known = Finished(progress.committable() or 0, note)
+        assert [each for each in offsets if each not in known] == [each for each in offsets if progress.is_held(each)]
+    if all(unfinished for _, unfinished in reads) and not endings:
+        assert progress.runs == 1, "no record lies between them"
+
+
+def test_a_run_of_thousands_takes_a_few_bytes() -> None:
+    progress = Progress(PLACE)
+    progress.exact = True
+    for offset in range(0, 100_000, 2):  # every other offset is a transaction's marker
+        progress.follows(offset, offset - 2)
+        progress.hold(offset)
+        progress.read_to(offset + 1)
+    assert (progress.note(), progress.runs) == ("99999:0~99998", 1)
+    progress.finish(50_000)
+    assert (progress.note(), progress.runs) == ("99999:0~49998,4~49996", 2)
