@@ -40,8 +40,10 @@ _HEARD_EVERY = 32
 """Events without a callback after which the brokers' answers are heard."""
 _PURGED = 5.0
 """Seconds for the client to report what it was told to give up."""
-_UNANSWERED = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
-"""What is said of an event that no broker has answered for."""
+_UNANSWERED = frozenset(
+    {KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._TIMED_OUT}
+)
+"""What is said of an event, or of a step of a transaction, that no broker has answered for."""
 _LOGIN_TRIED = 60.0
 """Seconds for which a refused login counts as the reason: a client that may log in again has done so by then."""
 _CLEARLY_FITTING = 512 * 1024
@@ -94,7 +96,7 @@ class Producer:
         self._poller: threading.Thread | None = None
         self._closed = threading.Event()
         self._unheard = 0
-        self._scope = Scope(workload, self._client) if self._own_id is not None else None
+        self._scope = Scope(workload, self._client, self._behind) if self._own_id is not None else None
         self._declared_at = str(declared.location)
 
     def __enter__(self) -> Self:
@@ -346,11 +348,16 @@ class Producer:
     def _failure(self, event_type: str, ident: str, topic: str, error: KafkaError) -> DeliveryError:
         trouble = trouble_of(error, self._workload, f"write {topic}")
         why, step = error.str(), trouble[1].next_step if trouble is not None else None
-        if error.code() in _UNANSWERED and self._refused is not None:
-            since, login = self._refused
-            if time.monotonic() - since < _LOGIN_TRIED:
-                why, step = login.message, login.next_step
+        if (login := self._behind(error)) is not None:
+            why, step = login.message, login.next_step
         return DeliveryError(f"{event_type} {ident} to {topic}: {why}", next_step=step)
+
+    def _behind(self, error: KafkaError) -> LockgateError | None:
+        """Return the refused login that is behind an answer that did not come; None where there is none."""
+        if error.code() not in _UNANSWERED or self._refused is None:
+            return None
+        since, login = self._refused
+        return login if time.monotonic() - since < _LOGIN_TRIED else None
 
     def _on_error(self, error: KafkaError) -> None:
         trouble = trouble_of(error, self._workload, "reach the cluster")

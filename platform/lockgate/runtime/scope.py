@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from lockgate.errors import DeliveryError, UsageError
+from lockgate.errors import DeliveryError, LockgateError, UsageError
 from lockgate.runtime.clients import trouble_of
 from lockgate.runtime.transactions import insist
 
@@ -21,9 +21,10 @@ _TIMEOUT = 30.0
 class Scope:
     """Begin, commit and abort transactions of one client; know whether one is open, and what spoils it."""
 
-    def __init__(self, workload: str, client: Any) -> None:
+    def __init__(self, workload: str, client: Any, behind: Callable[[KafkaError], LockgateError | None]) -> None:
         self._workload = workload
         self._client = client
+        self._behind = behind
         self._prepared = False
         self._lock = threading.Lock()
         self.open = False
@@ -77,6 +78,8 @@ class Scope:
             raise self._failure(doing, error.args[0]) from error
 
     def _failure(self, doing: str, error: KafkaError) -> DeliveryError:
+        if (cause := self._behind(error)) is not None:
+            return DeliveryError(f"{self._workload} could not {doing}: {cause.message}", next_step=cause.next_step)
         trouble = trouble_of(error, self._workload, doing)
         step = trouble[1].next_step if trouble is not None else "make a new Producer" if error.fatal() else None
         return DeliveryError(f"{self._workload} could not {doing}: {error.str()}", next_step=step)

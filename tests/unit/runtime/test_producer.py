@@ -47,6 +47,7 @@ class Client:
         self.room = room
         self.answering = True
         self.error: KafkaError | None = None
+        self.unprepared: KafkaError | None = None
         self.waiting: list[tuple[str, Callable[..., None]]] = []
         self.taken: list[tuple[bytes | None, bytes | None]] = []
         self.pollers: set[str] = set()
@@ -74,6 +75,8 @@ class Client:
 
     def init_transactions(self, _: float) -> None:
         self.steps.append("init")
+        if self.unprepared is not None:
+            raise KafkaException(self.unprepared)
 
     def begin_transaction(self) -> None:
         self.steps.append("begin")
@@ -334,6 +337,14 @@ def test_a_transaction_commits_what_was_sent_in_its_block_once_the_brokers_have_
             atomic.producer.send(PEA)
             assert "commit" not in atomic.client.steps[-1:]
     assert atomic.client.steps == ["init", "begin", "commit", "begin", "commit"]
+    atomic.producer.close()
+
+
+def test_a_transaction_that_cannot_begin_is_told_with_the_login_that_was_refused(atomic: Bench) -> None:
+    atomic.links.on_error(KafkaError(KafkaError._AUTHENTICATION, "invalid credentials"))
+    atomic.client.unprepared = KafkaError(KafkaError._TIMED_OUT)
+    with pytest.raises(DeliveryError, match="take a transactional id: the brokers refused to authenticate gardener"):
+        atomic.producer.transaction().__enter__()
     atomic.producer.close()
 
 
