@@ -64,12 +64,13 @@ class Loop:
                     started = time.monotonic()
                     intake.keepalive.busy()
                     seen = self._handle(batch)
+                    waiting = time.monotonic()
                     if self._cut_short:
                         self._settlement.abandon()
                     else:
                         self._settlement.settle()
                     intake.settled()
-                    self._pace.handled(seen, time.monotonic() - started)
+                    self._pace.handled(seen, waiting - started, time.monotonic() - waiting)
                 self._settlement.commit()
                 self._patience.check()
         finally:

@@ -95,6 +95,24 @@ def test_a_small_batch_says_nothing_about_larger_ones() -> None:
     assert pace.size == 16
 
 
+@given(wait=st.floats(0.1, 30), each=st.floats(0.0001, 0.01))
+def test_brokers_that_are_slow_to_answer_do_not_make_batches_small(wait: float, each: float) -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.handled(pace.size, pace.size * each, wait)
+    assert pace.size >= min(pace.most, int(pace.target / each)) / 2
+
+
+@given(each=st.floats(0.001, 0.1), fixed=st.floats(0, 1))
+def test_a_wait_that_grows_with_the_batch_bounds_it(each: float, fixed: float) -> None:
+    pace = Pace(most=10_000)
+    for _ in range(100):
+        taken = pace.size
+        pace.handled(taken, 0.0, fixed + taken * each)
+        assert pace.size <= 4 * taken
+        assert taken * each <= 4 * 4 * pace.target or pace.size < taken
+
+
 class _Clock:
     now = 0.0
 
