@@ -29,6 +29,7 @@ from lockgate.deadletters.letter import Letter
 from lockgate.deadletters.reading import read
 from lockgate.deadletters.replay import Outcome, choose, send
 from lockgate.errors import UsageError
+from lockgate.provisioning.reports import counted
 from lockgate.registry import Registry
 
 __all__ = ["dlq"]
@@ -125,7 +126,7 @@ def list_(
         counts = (str(entry.letters), str(entry.replayed or ""))
         table.add_row(entry.topic, entry.workload, entry.reason, *counts, time_of(entry.last), entry.example)
     echo_table(table)
-    click.echo(f"{len(letters)} letters; `lockgate dlq show ID` shows one of them")
+    click.echo(f"{counted(len(letters), 'letter')}; `lockgate dlq show ID` shows one of them")
 
 
 @dlq.command()
@@ -207,7 +208,7 @@ def replay(
             click.echo("nothing was sent (--dry-run)")
         return 0
     if not yes:
-        click.confirm(f"Send {len(choice.chosen)} letters back?", abort=True, err=True)
+        click.confirm(f"Send {counted(len(choice.chosen), 'letter')} back?", abort=True, err=True)
     outcomes = _send(project, choice.chosen, principal, output)
     failed = sum(outcome.copy is None for outcome in outcomes)
     if output == "json":

@@ -16,6 +16,7 @@ from lockgate.deadletters.groups import superseded
 from lockgate.deadletters.letter import Letter
 from lockgate.deadletters.reading import Reading, as_json
 from lockgate.deadletters.replay import Choice, Outcome
+from lockgate.provisioning.reports import counted
 
 __all__ = [
     "choice_json",
@@ -155,7 +156,7 @@ def print_choice(choice: Choice) -> None:
         click.echo(f"passed over: {letter.id} at {letter.place}: {why}")
     for letter in choice.chosen:
         click.echo(f"chosen: {letter.id}  {letter.reason} → {letter.box.way_back}")
-    click.echo(f"{len(choice.chosen)} letters chosen, {len(choice.passed_over)} passed over")
+    click.echo(f"{counted(len(choice.chosen), 'letter')} chosen, {len(choice.passed_over)} passed over")
 
 
 def text_of(content: bytes | None) -> str | None:

@@ -6,7 +6,6 @@ docs/decisions/0022-order-by-key.md tells the algorithm, and why it is right; 00
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Sequence
 from typing import Generic, Literal, TypeVar
 
@@ -42,7 +41,7 @@ class _Key(Generic[T]):
         self.held: set[Ident] = set()  # those that stand for a dead letter
         self.hand: dict[Ident, T] = {}  # those that were read, and whose turn it is not yet
         self.off: dict[Ident, int] = {}  # those that were read and put off, and where in the parked topic they lie
-        self.behind: deque[tuple[Ident, T]] = deque()  # records of the domain topic that were read meanwhile
+        self.behind: list[tuple[Ident, T]] = []  # records of the domain topic that were read meanwhile
         self.at_work: Ident | None = None
 
     def has(self, ident: Ident) -> bool:
@@ -206,12 +205,11 @@ class Keys(Generic[T]):
     ) -> list[Action[T]]:
         if state.at_work == ident:
             state.at_work = None
-        for other, item, copy in reversed(behind):
+        for other, item, copy in behind:
             if copy:
                 state.hand[other] = item
                 state.at_work = None
-            else:
-                state.behind.appendleft((other, item))
+        state.behind[:0] = [(other, item) for other, item, copy in behind if not copy]
         return self._next(key, state)
 
     def _same(self, state: _Key[T], source: int, replay: int) -> Sequence[Ident]:

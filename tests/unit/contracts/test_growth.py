@@ -28,7 +28,11 @@ class Shape:
 
     @property
     def parks(self) -> int:
-        return int("order: key" in self.more and self.tiers > 0)
+        return int("order: key" in self.more and (self.tiers > 0 or self.holds))
+
+    @property
+    def holds(self) -> bool:
+        return "hold" in self.more
 
 
 def derived(root: Path, shape: Shape) -> Derived:
@@ -62,6 +66,8 @@ def derived(root: Path, shape: Shape) -> Derived:
         Shape(4, 2, 3, 1),
         Shape(6, 3, 1, 3, "order: key"),
         Shape(6, 3, 2, 3, "exactly_once: true"),
+        Shape(6, 3, 2, 3, "order: key, on_dead_letter: hold"),
+        Shape(6, 3, 2, 0, "order: key, on_dead_letter: hold"),
         Shape(12, 3, 3, 2, domains=4, teams=2),
     ],
     ids=str,
@@ -69,7 +75,7 @@ def derived(root: Path, shape: Shape) -> Derived:
 def test_topics_partitions_users_and_rights_grow_as_the_page_says(tmp_path: Path, shape: Shape) -> None:
     found = derived(tmp_path, shape)
     readers, tiers, parks = shape.domains * shape.readers, shape.tiers, shape.parks
-    rights = (2 * tiers + 7 if tiers else 8) + 3 * parks + ("exactly_once" in shape.more)
+    rights = (2 * tiers + 7 if tiers else 8) + 3 * parks + 4 * shape.holds + ("exactly_once" in shape.more)
     partitions = shape.domains * shape.partitions + readers * (shape.partitions * (max(1, tiers) + parks + 1) + 1)
     assert len(found.topics) == shape.domains + readers * (max(1, tiers) + parks + 2)
     assert sum(topic.partitions for topic in found.topics) == partitions
