@@ -67,12 +67,37 @@ def quiet(_: object, *__: object) -> None:
     """Take progress and say nothing."""
 
 
+class CarefulStack(Stack):
+    """Refuse to break what other tests are using."""
+
+    def __init__(self, root: Path, home: Path, may_break: Callable[[], bool]) -> None:
+        super().__init__(root, home)
+        self._may_break = may_break
+
+    def kill(self, name: str) -> None:
+        self._check()
+        super().kill(name)
+
+    def stop(self, name: str) -> None:
+        self._check()
+        super().stop(name)
+
+    def down(self, delete_data: bool = False, progress: Callable[[str], None] = quiet) -> None:
+        self._check()
+        super().down(delete_data, progress)
+
+    def _check(self) -> None:
+        assert self._may_break(), "other tests are using this cluster: mark the test with @pytest.mark.alone"
+
+
 @attrs.frozen
 class SharedStack:
     """Drive the stack of the repository's own compose file, with its state in a folder of the test session."""
 
     root: Path
     home: Path
+    may_break: Callable[[], bool] = lambda: True
+    """Whether nobody else is on it, so that its nodes may be stopped."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -85,8 +110,8 @@ class SharedStack:
 
     @property
     def local(self) -> Stack:
-        """Return the stack as the library sees it."""
-        return Stack(self.root, self.home)
+        """Return the stack as the library sees it; only who has it for itself may stop its nodes."""
+        return CarefulStack(self.root, self.home, self.may_break)
 
     @property
     def contracts(self) -> Contracts:
@@ -146,6 +171,11 @@ class World:
     @property
     def result_topic(self) -> str:
         return f"{self.name}b"
+
+    @property
+    def team(self) -> str:
+        """Return the slug of the workers' team; no other world has it, whose plans would take its rights away."""
+        return f"senders-{self.name}"
 
     @property
     def writer(self) -> str:
@@ -419,7 +449,7 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
     topic = f"partitions: {partitions}, replication: 3, retention: 1d"
     files = {
         f"schemas/{a}/domain.yaml": f"""
-            owner: {{team: Makers, contact: "@makers"}}
+            owner: {{team: Makers-{name}, contact: "@makers"}}
             topic: {{name: {a}, {topic}}}
             key: item_id
             compatibility: FULL
@@ -428,7 +458,7 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
             writers: [{name}-source]
             """,
         f"schemas/{b}/domain.yaml": f"""
-            owner: {{team: Senders, contact: "@senders"}}
+            owner: {{team: Senders-{name}, contact: "@senders"}}
             topic: {{name: {b}, {topic}}}
             key: item_id
             compatibility: FULL
@@ -449,13 +479,13 @@ def write_world(root: Path, name: str, *, retry: str = "[300ms, 600ms]", partiti
         f"schemas/{b}/Sent.avsc": json.dumps(_record(b, "Sent", origin="string")),
         "services/source/service.yaml": f"""
             name: {name}-source
-            owner: {{team: Makers, contact: "@makers"}}
+            owner: {{team: Makers-{name}, contact: "@makers"}}
             workloads:
               {name}-source: {{publishes: [{a}.Made, {a}.Gone]}}
             """,
         "services/making/service.yaml": f"""
             name: {name}-work
-            owner: {{team: Senders, contact: "@senders"}}
+            owner: {{team: Senders-{name}, contact: "@senders"}}
             workloads:
               {name}-work: {{consumes: [{b}.Sent]}}
               {name}-work.a:

@@ -91,6 +91,7 @@ def test_nothing_is_lost_when_a_service_is_killed_in_the_middle(run: Run) -> Non
     assert report.processes > 5
 
 
+@pytest.mark.alone  # the broker is everybody's
 def test_nothing_is_lost_when_a_broker_is_killed_in_the_middle_and_returns(run: Run, stack: SharedStack) -> None:
     def kill() -> None:
         stack.local.kill("kafka-2")

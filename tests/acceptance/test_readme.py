@@ -43,6 +43,7 @@ def test_the_readme_runs_both_commands_and_more() -> None:
     assert "lockgate plan" in text
 
 
+@pytest.mark.alone  # its last command takes the cluster down
 @pytest.mark.timeout(600)
 def test_every_command_of_the_readme_works_in_a_fresh_clone(stack: SharedStack, tmp_path: Path) -> None:
     """The session's cluster stands in for a cluster of its own, because two cannot hold the same ports."""

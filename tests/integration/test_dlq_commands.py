@@ -81,12 +81,12 @@ def test_letters_are_counted_by_topic_workload_and_reason(world: World) -> None:
         (each["topic"], each["workload"], each["team"], each["reason"], each["letters"], each["replayed"])
         for each in found["groups"]
     ] == [
-        (letters_topic(world), world.worker, "senders", "error", 3, 1),
-        (letters_topic(world), world.worker, "senders", "reject", 1, 0),
+        (letters_topic(world), world.worker, world.team, "error", 3, 1),
+        (letters_topic(world), world.worker, world.team, "reject", 1, 0),
     ]
     assert answer(world, "list", "--reason", "reject")["letters"] == 1
     assert answer(world, "list", "--workload", world.sink)["letters"] == 0
-    assert answer(world, "list", "--team", "Senders")["letters"] == 4
+    assert answer(world, "list", "--team", f"Senders-{world.name}")["letters"] == 4
     listed = dlq(world, "list", "--letters").stdout
     assert f"{world.source_topic}-1@2/{world.worker}#0  error  it broke" in listed
 
@@ -261,7 +261,7 @@ def test_an_id_that_lies_nowhere_sends_nothing_at_all(world: World) -> None:
 
 def test_a_reader_may_look_and_not_replay(world: World) -> None:
     drop(world, letter(world, envelope(world)))
-    found = answer(world, "replay", "--workload", world.worker, "--as", "senders~reader", *CONFIRM, code=2)
+    found = answer(world, "replay", "--workload", world.worker, "--as", f"{world.team}~reader", *CONFIRM, code=2)
     (outcome,) = found["outcomes"]
     assert outcome["copy"] is None
     assert "authorization" in outcome["error"].lower()

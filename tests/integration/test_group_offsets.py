@@ -45,7 +45,7 @@ def add_reader(world: World, name: str, start: str) -> None:
         textwrap.dedent(
             f"""
             name: {name}
-            owner: {{team: Makers, contact: "@makers"}}
+            owner: {{team: Makers-{world.name}, contact: "@makers"}}
             workloads:
               {name}: {{consumes: [{world.source_topic}.Made], start: {start}}}
             """

@@ -258,6 +258,7 @@ def test_a_tier_that_the_contract_no_longer_lists_is_still_drained(stack: Shared
     assert [(entry["name"], entry["waiting"]) for entry in plan()["draining"]] == [(former, 0)]
 
 
+@pytest.mark.alone  # the registry is everybody's
 def test_a_registry_that_is_away_makes_records_wait_and_none_of_them_poison(fresh: World) -> None:
     local = fresh.stack.local
     with fresh.running() as running:

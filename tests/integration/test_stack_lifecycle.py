@@ -30,6 +30,7 @@ from lockgate.local.status import StackStatus
 if TYPE_CHECKING:
     from tests.worlds import SharedStack
 
+pytestmark = pytest.mark.alone  # they stop nodes, and want the whole to be well
 NODES = ("kafka-1", "kafka-2", "kafka-3", "registry")
 
 

@@ -72,7 +72,7 @@ def read_ledger(settings: Settings) -> Applied:
     try:
         consumer.assign([TopicPartition(APPLIED_TOPIC, 0, 0)])
         while time.monotonic() < deadline:
-            for message in consumer.consume(_BATCH, 0.5):
+            for message in consumer.consume(_BATCH, 0.02):  # it waits that long for a full batch, also at the end
                 error = message.error()
                 if error is None:
                     _take(message, entries)
@@ -99,8 +99,9 @@ def write_ledger(settings: Settings, entries: Mapping[str, State | None]) -> Non
 
     doing = f"to record what was applied (topic {APPLIED_TOPIC})"
     seconds = int(_SECONDS * 1000)
-    config: dict[str, Any] = {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": seconds, "linger.ms": 5}
-    # errors only: a coordinator that is still loading is no warning to anybody, for the request is repeated
+    # Not idempotent, which would begin with half a second of waiting for an id: one request at a time keeps the order,
+    # and an entry that is written twice is the same entry.
+    config: dict[str, Any] = {"acks": "all", "max.in.flight": 1, "delivery.timeout.ms": seconds, "linger.ms": 5}
     producer = Producer(settings.client_config() | config | {"log_level": 3})
     for key, value in entries.items():
         entry = {"version": _VERSION, "state": value}
