@@ -28,7 +28,7 @@ from lockgate.contracts.derive import derive
 from lockgate.contracts.load import load
 from lockgate.records import frame
 from lockgate.runtime.encoding import Encoded, event_headers
-from lockgate.runtime.keys import Keys
+from lockgate.runtime.keys import Keys, marker
 from lockgate.runtime.lanes import Job, Share
 from lockgate.runtime.offsets import Progress
 from lockgate.runtime.publisher import Publisher
@@ -166,6 +166,20 @@ def memory() -> dict[str, int]:
     found["waiting copy of a key that has others"] = each(
         2_000, lambda number: keys.found(one, number, 0, tiered=False)
     )
+    keys = Keys(10**9)
+
+    def follow(number: int) -> None:
+        keys.found(one, number, 0, tiered=False)
+        keys.put_off(one, keys.admit(one, number, 0), number)
+
+    found["the same, read and put off"] = each(20_000, follow)
+    keys = Keys(10**9)
+
+    def hold(number: int) -> None:
+        keys.found_held(key_of(number), number, 0)
+        keys.lies(key_of(number), marker(number, 0), number)
+
+    found["key that a dead letter holds"] = each(20_000, hold)
     found["unfinished offset"] = each(100_000, lambda number: progress.hold(number + 1000))
     found["assigned partition"] = each(10_000, lambda number: Progress((f"topic-{number}", number)))
     publisher = Publisher(None, "tracker", "orders", deferred=True)  # type: ignore[arg-type]  # it sends nothing here
