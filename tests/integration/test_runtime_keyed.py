@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from lockgate import Context, Reject
 from lockgate.runtime.signals import Stop
 from tests.labs import LETTERS, Lab, running_lab
+from tests.recorders import ABORTABLE, FATAL, Recorder
 from tests.worlds import eventually
 
 TOPICS = ("items", "items.retry.work.1", "items.retry.work.2", "items.retry.work.parked")
@@ -197,3 +198,67 @@ def test_keys_are_let_go_where_the_contract_holds_them_no_more(lab: Lab) -> None
     eventually(lambda: ("a", 4) in calls and len(lab.read(LETTERS)) == 3, "the followers, and the second poison")
     stopped(lab, thread)
     assert calls == [("a", 0), ("a", 1), ("a", 4)]
+
+
+class Book:
+    """What handlers of a lab were called with, and what they give."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.calls: list[tuple[str, int, int]] = []
+
+        def work(event: dict[str, Any], context: Context) -> tuple[str, dict[str, Any]] | None:
+            self.calls.append((event["id"], context.offset, context.attempt))
+            if event["id"] == "a" and context.offset == 0 and context.attempt == 1:
+                raise RuntimeError("not yet")
+            return None if event["id"] == "quiet" else ("mail.Sent", event)
+
+        lab.service.handler("work", event_type="items.Made")(work)
+
+    def of(self, key: str) -> list[tuple[int, int]]:
+        """Return offset and attempt of the calls with a key."""
+        return [call[1:] for call in self.calls if call[0] == key]
+
+
+TROUBLES: dict[str, list[tuple[str, str, KafkaError]]] = {
+    "refused-again-and-again": [("send_offsets_to_transaction", "before", ABORTABLE)] * 3,
+    "fenced-before-the-commit": [("send_offsets_to_transaction", "before", FATAL)],
+    "no-end-again-and-again": [("commit_transaction", when, FATAL) for when in ("after", "before", "after")],
+}
+
+
+@pytest.mark.parametrize("troubles", TROUBLES.values(), ids=TROUBLES)
+def test_whatever_becomes_of_a_transaction_nothing_is_lost_and_keys_keep_their_order(
+    lab: Lab, troubles: list[tuple[str, str, KafkaError]]
+) -> None:
+    recorder, book = Recorder(lab), Book(lab)
+    lab.producers, recorder.holding = recorder.wrap, True
+    for call, when, error in troubles:
+        recorder.errors.setdefault(call, []).append((when, error))
+    lab.put("a", "b", "a", "quiet", "a", "b")
+    thread = started(lab)
+    eventually(lambda: lab.committed() == 6, "the commit of all", patience=20, why=lambda: str(book.calls))
+    eventually(lambda: {offset for offset, _ in book.of("a")} == {0, 2, 4}, "the key that had to wait")
+    lab.put("a", "b")
+    eventually(lambda: lab.committed() == 8, "the commit of later ones", patience=20, why=lambda: str(book.calls))
+    stopped(lab, thread)
+    assert not any(recorder.errors.values()), "all of it happened"
+    for key, offsets in {"a": [0, 2, 4, 6], "b": [1, 5, 7]}.items():
+        good = [offset for offset, attempt in book.of(key) if (key, offset, attempt) != ("a", 0, 1)]
+        assert list(dict.fromkeys(good)) == offsets, "in order"
+    sent = [entry for entry in recorder.committed if entry[0] == "mail"]
+    assert (sent.count(("mail", b"a")), sent.count(("mail", b"b"))) == (4, 3), "each result once"
+    assert LETTERS not in {topic for topic, _ in recorder.committed}
+
+
+def test_nothing_is_taken_while_transactions_do_not_go_through(lab: Lab) -> None:
+    recorder, book = Recorder(lab), Book(lab)
+    lab.producers, recorder.holding = recorder.wrap, True
+    recorder.errors["send_offsets_to_transaction"] = [("before", ABORTABLE)] * 3
+    lab.put("a", "b")
+    thread = started(lab)
+    eventually(lambda: recorder.aborted >= 1, "an abort")
+    lab.put(*(f"c{number}" for number in range(50)))
+    eventually(lambda: recorder.aborted >= 2, "another abort")
+    assert not any(call[0].startswith("c") for call in book.calls)
+    eventually(lambda: lab.committed() == 52, "the commit of all")
+    stopped(lab, thread)

@@ -7,101 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from lockgate import Context, Service
 from lockgate.contracts.model import OutageSpec
 from tests.labs import LETTERS, Lab, running_lab
+from tests.recorders import ABORTABLE, FATAL, RETRIABLE, Recorder
 from tests.worlds import eventually
-
-RETRIABLE = KafkaError(KafkaError._TIMED_OUT, "later", retriable=True)
-ABORTABLE = KafkaError(KafkaError.ILLEGAL_GENERATION, "the group has moved on", txn_requires_abort=True)
-FATAL = KafkaError(KafkaError._FENCED, "another has the id", fatal=True)
-
-
-class Recorder:
-    """Producers of one lab: what they committed, and the errors that they raise before or after a call."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.sent: list[tuple[str, bytes | None]] = []
-        self.committed: list[tuple[str, bytes | None]] = []
-        self.begun = self.aborted = self.made = 0
-        """Transactions with outputs, aborts, producers."""
-        self.positions: list[TopicPartition] = []
-        self.errors: dict[str, list[tuple[str, KafkaError]]] = {}
-        """By call: `(before or after it, error)`, used up one by one."""
-        self.limit = 1 << 30
-        """Bytes that a record may have."""
-
-    def wrap(self, producer: Producer) -> Any:
-        self.made += 1
-        return _Recording(producer, self)
-
-
-class _Recording:
-    def __init__(self, producer: Producer, recorder: Recorder) -> None:
-        self._producer = producer
-        self._recorder = recorder
-        self._refused: list[tuple[Any, KafkaError]] = []
-        self._broken = self._spoilt = False
-
-    def produce(self, topic: str, value: Any, key: Any, partition: int, *, on_delivery: Any, headers: Any) -> None:
-        if len(value or b"") > self._recorder.limit:
-            self._refused.append((on_delivery, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)))
-            self._broken = True  # as the client does it: the transaction can only be aborted now
-        elif self._spoilt:
-            self._refused.append((on_delivery, KafkaError(KafkaError._PURGE_QUEUE)))
-        elif self._broken:
-            raise KafkaException(KafkaError(KafkaError._STATE, "in an error state", txn_requires_abort=True))
-        else:
-            self._recorder.begun += not self._recorder.sent
-            self._recorder.sent.append((topic, key))
-            self._producer.produce(topic, value, key, partition, on_delivery=on_delivery, headers=headers)
-
-    def flush(self, timeout: float) -> int:
-        for done, error in self._refused:
-            done(error, None)
-        self._refused = []
-        return self._producer.flush(timeout)
-
-    def begin_transaction(self) -> None:
-        self._recorder.sent = []
-        self._recorder.positions = []
-        self._broken = False
-        self._call("begin_transaction")
-
-    def send_offsets_to_transaction(self, *arguments: Any) -> None:
-        self._call("send_offsets_to_transaction", *arguments)
-        self._recorder.positions = arguments[0]
-
-    def commit_transaction(self, *arguments: Any) -> None:
-        self._call("commit_transaction", *arguments)
-
-    def abort_transaction(self, *arguments: Any) -> None:
-        self._recorder.aborted += 1
-        self._spoilt = self._broken  # as seen with the real one: it purges what the next transaction sends
-        self._call("abort_transaction", *arguments)
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        # positions alone, of partitions that are empty, go in transactions of their own
-        errors = self._recorder.errors.get(name) if self._recorder.sent else None
-        when, error = errors.pop(0) if errors else ("", None)
-        if when == "before" and error is not None:
-            raise KafkaException(error)
-        getattr(self._producer, name)(*arguments)
-        if name == "commit_transaction":
-            self._recorder.committed += self._recorder.sent
-            self._recorder.sent = []
-            self._recorder.lab.commit(self._recorder.positions)  # the mock brokers forget a transaction's offsets
-        if error is not None:
-            raise KafkaException(error)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._producer, name)
-
-    def __len__(self) -> int:
-        return len(self._producer) + len(self._refused)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ class ConcurrentLoop:
         ended = self._conclude()
         self._settle()
         self._go_back()
-        if not self._gate.look():
+        if not self._gate.look() or self._is_clogged():
             # nothing is taken, but polling goes on; what is in hand waits
             busy = any(share.running for share in self._shares.values())
             self._dispatch(self._intake.take(0, 0.0 if ended else _BUSY if busy else _OPEN))
@@ -129,6 +129,10 @@ class ConcurrentLoop:
             time.sleep(_BUSY)  # the handlers have enough to do: let them, a busy loop would take their time away
         self._settlement.commit()
         self._patience.check()
+
+    def _is_clogged(self) -> bool:
+        """Tell whether nothing is to be taken until what has been handled is on the brokers."""
+        return False
 
     def _dispatch(self, batch: list[Any]) -> None:
         """Hand a batch to the pool; what needs no handler has its outcome at once."""

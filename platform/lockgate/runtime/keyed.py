@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.contracts import names
-from lockgate.errors import ClusterError
 from lockgate.records import Envelope, Place, key_fingerprint
 from lockgate.runtime.channel import Ticket
 from lockgate.runtime.commits import COMMITTING
@@ -28,6 +27,7 @@ _WINDOW = 300
 """Records that are in hand of one partition of a tier at most: what a commit's note has room for."""
 _MOST_TICKETS = 2000
 """Copies that wait for a transaction at which nothing more is taken from the domain topic."""
+_ANSWER = 10.0
 
 
 class KeyedLoop(ConcurrentLoop):
@@ -50,6 +50,8 @@ class KeyedLoop(ConcurrentLoop):
         self._parked: set[Ticket] = set()
         self._not_before = 0.0
         self._holding = self._workload.holds
+        self._in_doubt: dict[Place, int | None] = {}
+        """Where nobody knows what was committed, and with what to begin there if nothing was."""
         self._parking = names.parked_topic(self._topic, self._workload.name)
         self._waiting = ParkedTopic(
             self._parking, self._intake, self._publisher, self._parked, self._log, holding=self._holding
@@ -89,8 +91,9 @@ class KeyedLoop(ConcurrentLoop):
         self._letters = {key: known for key, known in self._letters.items() if key[0] not in gone}
         self._tickets = [ticket for ticket in self._tickets if ticket.progress.place not in gone]
         self._parked.intersection_update(self._tickets)
-        for index in {place[1] for place in places}:
-            self._numbers.pop(index, None)
+        for place in places:
+            self._numbers.pop(place[1], None)
+            self._in_doubt.pop(place, None)
 
     # ---- what is read
 
@@ -282,6 +285,8 @@ class KeyedLoop(ConcurrentLoop):
         self._tickets += self._publisher.take()
         self._outcomes.settle()  # notes, and what the producer has to say
         self._tickets = [ticket for ticket in self._tickets if self._intake.offsets.current(ticket.progress)]
+        if self._in_doubt and self._intake.now() >= self._not_before:
+            self._begin_anew()
         if self._tickets and self._intake.now() >= self._not_before:
             self._transact(self._tickets)
 
@@ -310,14 +315,11 @@ class KeyedLoop(ConcurrentLoop):
             self._parked.difference_update(tickets)
             self._pool.wake()
             return
-        if ending is Ending.UNKNOWN:
-            why = error.str() if error is not None else "no answer"
-            raise ClusterError(
-                f"{self._workload.name} cannot learn whether its last transaction was committed: {why}",
-                next_step="start it again: it goes on from what the brokers hold",
-            )
         for ticket in tickets:
             ticket.progress.hold(ticket.record.offset)
+        if ending is Ending.UNKNOWN:
+            self._doubt(numbers, error)
+            return
         refused = [ticket for ticket in tickets if self._publisher.verdicts(ticket)]
         for ticket in refused:
             ticket.errors = self._publisher.verdicts(ticket)
@@ -326,6 +328,50 @@ class KeyedLoop(ConcurrentLoop):
             denied = error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
             doing = COMMITTING if denied else TRANSACTING
             self._not_before = self._intake.now() + self._refusals.delay(tickets, error, doing)
+
+    def _is_clogged(self) -> bool:
+        return bool(self._in_doubt or (self._tickets and self._intake.now() < self._not_before))
+
+    def _doubt(self, numbers: Collection[int], error: KafkaError | None) -> None:
+        """Let go of all that is in hand of partition numbers: nobody knows what of it was committed."""
+        self._log.warning(
+            "Nobody saw the end of a transaction: its partitions are taken over anew",
+            partitions=" ".join(map(str, sorted(numbers))),
+            error=error.str() if error is not None else "",
+        )
+        found: dict[Place, int | None] = {}
+        for progress in self._intake.offsets:
+            if progress.place[1] in numbers:
+                read = progress.committable()
+                found[progress.place] = self._numbers[progress.place[1]].first(progress.place) if read is None else read
+        self._intake.release(self._throttled.intersection(found))
+        self.lost(list(found))
+        for place in found:
+            self._intake.offsets.forget(place)  # a plain commit would say what may be out of date
+        self._in_doubt.update(found)
+
+    def _begin_anew(self) -> None:
+        """Take partition numbers over from what the brokers hold, as soon as they tell."""
+        places = list(self._in_doubt)
+        error = self._settlement.transactions.prepare()  # first: it ends what the last producer left open
+        doing = TRANSACTING if error is not None else COMMITTING
+        if error is None:
+            try:
+                answers = self._intake.consumer.committed([TopicPartition(*place) for place in places], _ANSWER)
+                error = next((answer.error for answer in answers if answer.error is not None), None)
+            except KafkaException as raised:
+                error = raised.args[0]
+        if error is not None:
+            self._not_before = self._intake.now() + self._refusals.delay([], error, doing)
+            return
+        begin = self._in_doubt | {(one.topic, one.partition): one.offset for one in answers if one.offset >= 0}
+        self._in_doubt = {}
+        for place in places:
+            self._intake.offsets.assign(place)
+        self.assigned(places)
+        for place, offset in begin.items():
+            if offset is not None:
+                self._intake.hold_back(place, offset, self._intake.now())
 
     def _follow(self, ticket: Ticket) -> None:
         """Let a key go on behind a record whose outcome is on the brokers."""

@@ -96,6 +96,10 @@ class Number:
         self._open.discard(place)
         return place in self._starts
 
+    def first(self, place: Place) -> int | None:
+        """Return the first offset that was found in a retry partition, or None for none."""
+        return self._starts.get(place)
+
     def go_live(self) -> Mapping[Place, int]:
         """Be ready, if all retry partitions are held and were read; return the offsets to begin with, then."""
         if self.ready or self._open or self.main is None or self.missing:
