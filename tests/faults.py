@@ -63,7 +63,7 @@ HANDLERS = """
     @service.handler("$sink")
     def sink(event: b.Sent) -> None: ...
 """
-_DELAY = 200
+_DELAY = 1000
 _AT = re.compile(r" at (\d+)(?: and (\d+))?$")
 """When a handler began, and when it gave up."""
 _KEYS = 12

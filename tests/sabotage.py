@@ -30,18 +30,21 @@ SABOTAGES = {
         "lost",
         """
         import time
-        from lockgate.runtime.offsets import Progress
-        from lockgate.runtime.settlement import AtLeastOnce
+        from confluent_kafka import TopicPartition
+        from lockgate.runtime.intake import Intake
 
-        settle = AtLeastOnce.settle
+        take = Intake.take
 
-        def commit_first(self):
-            self.commits.last()
-            time.sleep(0.2)  # the moment that the kill has to meet
-            settle(self)
+        def commit_first(self, *given, **named):
+            batch = take(self, *given, **named)
+            taken = {(one.topic(), one.partition()): one.offset() + 1 for one in batch if one.error() is None}
+            if taken:
+                places = [TopicPartition(*place, offset) for place, offset in taken.items()]
+                self.consumer.commit(offsets=places, asynchronous=False)
+                time.sleep(0.3)  # the moment that the kill has to meet
+            return batch
 
-        Progress.hold = lambda self, offset: None
-        AtLeastOnce.settle = commit_first
+        Intake.take = commit_first
         """,
     ),
     "results claimed and not sent": Sabotage(
