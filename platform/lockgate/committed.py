@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from lockgate.records import Place
 
 __all__ = ["Committed"]
 
 _AT_ONCE = 8
+_SLICE = 2.0
+"""Seconds that one question may take before it is looked at whether it is refused."""
 
 
 class Committed:
@@ -73,7 +76,20 @@ class Committed:
         metadata = consumer.list_topics(topic, timeout=timeout).topics[topic]
         if metadata.error is not None:
             raise KafkaException(metadata.error)
-        answers = consumer.committed([TopicPartition(topic, partition) for partition in metadata.partitions], timeout)
+        places = [TopicPartition(topic, partition) for partition in metadata.partitions]
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                answers = consumer.committed(places, min(_SLICE, timeout))
+                break
+            except KafkaException as error:
+                # that the group may not be asked about is told to whoever polls; the question itself just times out
+                message = consumer.poll(0)
+                refusal = None if message is None else message.error()
+                if refusal is not None and refusal.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    raise KafkaException(refusal) from error
+                if error.args[0].code() != KafkaError._TIMED_OUT or time.monotonic() > deadline:
+                    raise
         for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)

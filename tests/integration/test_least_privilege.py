@@ -33,7 +33,8 @@ from lockgate.connection import Settings
 from lockgate.contracts import names
 from lockgate.contracts.derive import Acl, consumer_topics, derive
 from lockgate.contracts.model import Contracts
-from lockgate.deadletters.box import Box, boxes
+from lockgate.deadletters.box import boxes
+from lockgate.deadletters.holds import held
 from lockgate.deadletters.scan import scan_topics
 from lockgate.errors import ClusterDenied
 from tests.worlds import SharedStack
@@ -79,7 +80,14 @@ def write_world(root: Path, name: str) -> None:
             publishes += ", exactly_once: true"
         workloads.append(f"{reader}: {{consumes: [{name}a.Event]{publishes}}}")
         workloads.append(f"{reader}-tiers: {{consumes: [{name}a.Event]{publishes}, retry: [1s, 2s]}}")
-    every = [f"{reader}{tiers}" for reader in readers for tiers in ("", "-tiers")]
+    # the order of keys needs the classic protocol
+    keyed = {
+        f"{name}-key-classic-tiers": "order: key, retry: [1s, 2s]",
+        f"{name}-hold-classic": "order: key, on_dead_letter: hold",
+        f"{name}-hold-classic-tiers": "order: key, on_dead_letter: hold, retry: [1s, 2s]",
+    }
+    workloads += [f"{reader}: {{consumes: [{name}a.Event], {asks}}}" for reader, asks in keyed.items()]
+    every = [*(f"{reader}{tiers}" for reader in readers for tiers in ("", "-tiers")), *keyed]
     owner = f'owner: {{team: {name}, contact: "@them"}}'
     files = {
         "services/shapes/service.yaml": "\n".join(
@@ -89,12 +97,14 @@ def write_world(root: Path, name: str) -> None:
         "services/kept/service.yaml": f"""
             name: {name}-kept
             owner: {{team: {name}-keepers, contact: "@keepers"}}
-            workloads: {{{name}-kept: {{consumes: [{name}a.Event]}}}}
+            workloads:
+              {name}-kept: {{consumes: [{name}a.Event]}}
+              {name}-held-kept: {{consumes: [{name}a.Event], order: key, on_dead_letter: hold}}
             """,
     }
     grants = {
-        "a": ([*every, f"{name}-kept"], [f"{name}-source"]),
-        "b": ([], [reader for reader in every if "-read-" not in reader]),
+        "a": ([*every, f"{name}-kept", f"{name}-held-kept"], [f"{name}-source"]),
+        "b": ([], [reader for reader in every if "-both-" in reader or "-once-" in reader]),
     }
     for letter, (read_by, written_by) in grants.items():
         domain = f"{name}{letter}"
@@ -125,12 +135,20 @@ def shapes_of(contracts: Contracts) -> list[Shape]:
         writes = [contracts.domain_of(event).topic.name for event in workload.publishes]
         mine = [acl for acl in rights if acl.principal == workload.name]
         if source is not None:
-            writes += topics[1:] if workload.retry_ms else ()
+            writes += topics[1:] if workload.retry_ms else topics[2:]
             writes.append(names.dead_letter_topic(source.topic.name, workload.name))
         control = "" if source is None else names.control_topic(source.topic.name, workload.name)
         protocol = "consumer" if "-consumer" in workload.name else "classic"
         shapes.append(
-            Shape(workload.name, protocol, topics, control, tuple(writes), workload.exactly_once, tuple(mine))
+            Shape(
+                workload.name,
+                protocol,
+                topics,
+                control,
+                tuple(writes),
+                workload.exactly_once or workload.parks,
+                tuple(mine),
+            )
         )
     return shapes
 
@@ -283,7 +301,7 @@ def rights(stack: SharedStack) -> Rights:
 
 def test_every_right_of_every_shape_of_workload_is_needed(stack: SharedStack, world: Contracts, rights: Rights) -> None:
     shapes = [shape for shape in shapes_of(world) if not shape.name.endswith("-kept")]
-    assert len(shapes) == 13
+    assert len(shapes) == 16
 
     def prove(shape: Shape) -> int:
         settings = stack.settings(shape.name, world.root)
@@ -299,11 +317,12 @@ def test_every_right_of_every_shape_of_workload_is_needed(stack: SharedStack, wo
         return acl.operation, acl.resource, acl.name
 
     with ThreadPoolExecutor(len(shapes)) as pool:
-        assert sum(pool.map(prove, shapes)) >= 13
+        assert sum(pool.map(prove, shapes)) >= 16
 
 
 def test_every_right_of_an_operator_is_needed(stack: SharedStack, world: Contracts, rights: Rights) -> None:
-    (box,) = (box for box in boxes(world) if box.workload.endswith("-kept"))
+    kept, holding = (box for box in boxes(world) if box.workload.endswith("-kept"))
+    kept, holding = (holding, kept) if kept.holds else (kept, holding)
     keepers = [principal for principal in derive(world).principals if principal.team.endswith("-keepers")]
     operators = [principal.name for principal in keepers if principal.kind in ("reader", "replayer")]
     assert len(operators) == 2
@@ -316,19 +335,23 @@ def test_every_right_of_an_operator_is_needed(stack: SharedStack, world: Contrac
         if errors[0] is not None:
             raise KafkaException(errors[0])
 
-    def attempt(name: str, box: Box) -> str | None:
+    def attempt(name: str) -> str | None:
         settings = stack.settings(name, world.root)
         try:
-            assert list(scan_topics(settings, [box.topic], group=name))
+            assert list(scan_topics(settings, [kept.topic, holding.topic], group=name))
+            held(settings, [holding], group=name)
             if name.endswith("replayer"):
-                write(settings, box.way_back)
+                write(settings, kept.way_back)
+                write(settings, holding.way_back)
         except ClusterDenied:
             return "denied"
         except KafkaException as error:
             return "denied" if denied(error.args[0]) else None
         return None
 
-    write(stack.settings(f"{box.workload}", world.root), box.topic)
+    for box in (kept, holding):
+        write(stack.settings(box.workload, world.root), box.topic)
+    write(stack.settings(holding.workload, world.root), holding.parked)  # an empty topic is not read
     for name in operators:
         mine = [acl for acl in derive(world).acls if acl.principal == name]
-        rights.prove(mine, lambda name=name: attempt(name, box), lambda _: "denied")  # type: ignore[misc]  # mypy infers no default
+        rights.prove(mine, lambda name=name: attempt(name), lambda _: "denied")  # type: ignore[misc]  # mypy infers no default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator
 
 from lockgate.notes import note_of
@@ -22,8 +23,10 @@ class Progress:
 
     __slots__ = (
         "_before",
+        "_begins",
         "_behind",
         "_committed",
+        "_ends",
         "_entered",
         "_gone",
         "_held",
@@ -31,15 +34,14 @@ class Progress:
         "_noted",
         "exact",
         "place",
-        "runs",
     )
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.exact = False
         """Whether commits also say which records are unfinished."""
-        self.runs = 0
-        """In how many runs unfinished records lie, where commits say which: what a commit's note grows with."""
+        self._begins: list[int] = []  # of the runs in which unfinished records lie, where commits say which
+        self._ends: list[int] = []
         self._before: dict[int, int] = {}  # for records with nothing but markers before them, the one before those
         self._behind: dict[int, int] = {}  # the same the other way round
         self._gone: list[int] = []  # what was finished since the last commit
@@ -62,8 +64,13 @@ class Progress:
     def hold(self, offset: int) -> None:
         """Note that a record's outcome is under way; call it before `read_to` passes that offset."""
         if self.exact and offset not in self._held:
-            self.runs += 1 - self._neighbours(offset)
+            self._join(offset)
         self._held.add(offset)
+
+    @property
+    def runs(self) -> int:
+        """Return in how many runs unfinished records lie, where commits say which: a commit's note grows with it."""
+        return len(self._begins)
 
     def follows(self, offset: int, before: int) -> None:
         """Note that no record lies between two that were read one after the other; call it before `hold`."""
@@ -82,13 +89,16 @@ class Progress:
     def finish(self, offset: int) -> None:
         """Note that a held record's outcome is on the brokers."""
         if self.exact and offset in self._held:
-            self.runs += self._neighbours(offset) - 1
+            self._split(offset)
             self._gone.append(offset)
         self._held.discard(offset)
 
     def committable(self) -> int | None:
         """Return the offset that may be committed, or None where nothing was read."""
-        reached = min(self._next, *self._held) if self._held else self._next
+        if self._begins:
+            reached = min(self._next, self._begins[0])
+        else:
+            reached = min(self._next, *self._held) if self._held else self._next
         return reached if reached >= 0 else None
 
     def outstanding(self) -> int | None:
@@ -100,15 +110,7 @@ class Progress:
 
     def note(self) -> str:
         """Return what a commit says beside its offset: how far was read, and what of it is unfinished."""
-        if not self.exact or not self._held:
-            return ""
-        runs: list[tuple[int, int]] = []
-        for offset in sorted(self._held):
-            if runs and (offset == runs[-1][1] + 1 or self._before.get(offset) == runs[-1][1]):
-                runs[-1] = runs[-1][0], offset
-            else:
-                runs.append((offset, offset))
-        return note_of(self._next, runs)
+        return note_of(self._next, zip(self._begins, self._ends, strict=True))
 
     def is_committed(self, offset: int) -> bool:
         """Tell whether a record is behind what was committed."""
@@ -133,24 +135,59 @@ class Progress:
     def rewind(self) -> int | None:
         """Go back to the first unfinished record and return its offset, or None where nothing was read."""
         offset = self.committable()
-        self._held.clear()
+        self._forget_held()
         if offset is not None:
             self._next = offset
         return offset
 
     def restart(self) -> int | None:
         """Go back to the first record since the last commit and return its offset, or None where nothing was taken."""
-        self._held.clear()
+        self._forget_held()
         if self._entered < 0:
             return None
         offset, self._entered = self._entered, -1
         self._next = self._committed
         return offset
 
-    def _neighbours(self, offset: int) -> int:
-        """Return how many of the records directly before and behind one are unfinished."""
+    def _forget_held(self) -> None:
+        self._held.clear()
+        self._begins.clear()
+        self._ends.clear()
+
+    def _neighbours(self, offset: int) -> tuple[int | None, int | None]:
+        """Return the records directly before and behind one, where they are unfinished."""
         before, behind = self._before.get(offset, offset - 1), self._behind.get(offset, offset + 1)
-        return (before in self._held) + (behind in self._held)
+        return before if before in self._held else None, behind if behind in self._held else None
+
+    def _join(self, offset: int) -> None:
+        """Add a record to the runs."""
+        begins, ends = self._begins, self._ends
+        before, behind = self._neighbours(offset)
+        run = bisect_left(begins, offset)
+        if before is None and behind is None:
+            begins.insert(run, offset)
+            ends.insert(run, offset)
+        elif before is None:
+            begins[run] = offset
+        elif behind is None:
+            ends[run - 1] = offset
+        else:
+            del begins[run], ends[run - 1]
+
+    def _split(self, offset: int) -> None:
+        """Take a record out of the runs."""
+        begins, ends = self._begins, self._ends
+        before, behind = self._neighbours(offset)
+        run = bisect_right(begins, offset) - 1
+        if before is None and behind is None:
+            del begins[run], ends[run]
+        elif before is None and behind is not None:
+            begins[run] = behind
+        elif before is not None and behind is None:
+            ends[run] = before
+        elif before is not None and behind is not None:
+            begins.insert(run + 1, behind)
+            ends.insert(run, before)
 
 
 class Offsets:

@@ -19,6 +19,7 @@ from lockgate.records import Place
 from lockgate.runtime import concurrent
 from lockgate.runtime.concurrent import ConcurrentLoop
 from lockgate.runtime.dispatch import Table
+from lockgate.runtime.gate import Gate
 from lockgate.runtime.lanes import Job, Lanes
 from lockgate.runtime.offsets import Offsets, Progress
 from lockgate.runtime.parts import Parts
@@ -465,3 +466,21 @@ def test_a_stop_leaves_what_is_in_hand(bench: Bench) -> None:
     bench.brokers.commit()
     assert bench.begin() == []
     assert bench.brokers.committed[PLACES[0]] == 3
+
+
+def test_what_cannot_be_read_tells_the_breaker_nothing_and_frees_the_place_of_the_probe() -> None:
+    outage: Any = SimpleNamespace(term=1, state="half-open", limit=lambda: 1)  # neither failed nor succeeded is asked
+    lanes = Lanes()
+    gate = Gate(outage, lanes, SIZE, wake=lambda: None)
+    share: Any = SimpleNamespace(place=PLACES[0], closed=False, dead=False, running=0)
+    poison: Any = Message(PLACES[0], 0, "a")
+    lanes.allow(1, 1)
+    lanes.add([Job.unreadable(poison, None, ValueError("no event"), share), Job.unreadable(poison, None, AWAY, share)])
+    first = lanes.take()
+    assert first is not None
+    assert lanes.take() is None, "there is one probe at a time"
+    first.error = AWAY
+    lanes.done(first)
+    assert gate.ended(first) is False, "it does not stay"
+    gate.look()
+    assert lanes.take() is not None
