@@ -75,23 +75,31 @@ class ConcurrentLoop:
 
         Raise ClusterDenied, RegistryDenied or ClusterError where waiting any longer has no point.
         """
-        self._pool.start()
-        deadline = 0.0
         try:
-            self._intake.subscribe(topics, self._settlement)
+            self.begin(topics)
             while not self._stop.requested:
-                self._pass()
-            deadline = float("inf")  # the stop has a grace period of its own
+                self.step()
         finally:
-            try:
-                self._finish(list(self._shares.values()), deadline or time.monotonic() + _FINISH, polling=True)
-                self._settlement.close()
-            finally:
-                self._intake.close()
-                self._pool.close()
-                self._outcomes.close()
-            counts = {outcome: number for outcome, number in self._outcomes.counts.items() if number}
-            self._log.info("Stopped", **counts, **self.outage.totals())
+            self.end()
+
+    def begin(self, topics: Sequence[str]) -> None:
+        """Join the group."""
+        self._pool.start()
+        self._intake.subscribe(topics, self._settlement)
+
+    def end(self) -> None:
+        """Let the handlers end, commit what is finished and leave the group."""
+        # a stop has a grace period of its own
+        deadline = float("inf") if self._stop.requested else time.monotonic() + _FINISH
+        try:
+            self._finish(list(self._shares.values()), deadline, polling=True)
+            self._settlement.close()
+        finally:
+            self._intake.close()
+            self._pool.close()
+            self._outcomes.close()
+        counts = {outcome: number for outcome, number in self._outcomes.counts.items() if number}
+        self._log.info("Stopped", **counts, **self.outage.totals())
 
     def assigned(self, places: Sequence[Place]) -> None:
         """Begin anew with partitions."""
@@ -113,7 +121,8 @@ class ConcurrentLoop:
                 self._lanes.close(share)
                 share.dead = True
 
-    def _pass(self) -> None:
+    def step(self) -> None:
+        """See to what has ended, and take what there is room for."""
         ended = self._conclude()
         self._settle()
         self._go_back()

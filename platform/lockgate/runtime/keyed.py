@@ -60,10 +60,10 @@ class KeyedLoop(ConcurrentLoop):
     def _make_lanes(self) -> Lanes:
         return Lanes(stopping=True)
 
-    def run(self, topics: Sequence[str]) -> None:
-        """Consume until the stop."""
+    def begin(self, topics: Sequence[str]) -> None:
+        """Join the group."""
         self._topics = tuple(topics)
-        super().run(topics)
+        super().begin(topics)
 
     def assigned(self, places: Sequence[Place]) -> None:
         """Begin anew with partitions."""
@@ -274,10 +274,11 @@ class KeyedLoop(ConcurrentLoop):
             if other.ident is not None
         ]
 
-    def _pass(self) -> None:
+    def step(self) -> None:
+        """See to what has ended, and take what there is room for."""
         for partition, number in self._numbers.items():
             self._waiting.go_back(number, partition)
-        super()._pass()
+        super().step()
 
     # ---- what is sent
 

@@ -55,33 +55,45 @@ class Loop:
 
         Raise ClusterDenied, RegistryDenied or ClusterError where waiting any longer has no point.
         """
-        intake = self._intake
         try:
-            intake.subscribe(topics, self._settlement)
+            self.begin(topics)
             while not self._stop.requested:
-                batch = intake.take(min(self._pace.size, self.outage.limit()))
-                if batch:
-                    started = time.monotonic()
-                    intake.keepalive.busy()
-                    seen = self._handle(batch)
-                    waiting = time.monotonic()
-                    if self._cut_short:
-                        self._settlement.abandon()
-                    else:
-                        self._settlement.settle()
-                    intake.settled()
-                    self._pace.handled(seen, waiting - started, time.monotonic() - waiting)
-                self._settlement.commit()
-                self._patience.check()
+                self.step()
         finally:
-            try:
-                self._settlement.close()
-            finally:
-                intake.close()
-                self._runner.close()
-                self._outcomes.close()
-            counts = {outcome: number for outcome, number in self._outcomes.counts.items() if number}
-            self._log.info("Stopped", **counts, **self.outage.totals())
+            self.end()
+
+    def begin(self, topics: Sequence[str]) -> None:
+        """Join the group."""
+        self._intake.subscribe(topics, self._settlement)
+
+    def step(self) -> None:
+        """Take a batch, if there is one, and see it through."""
+        intake = self._intake
+        batch = intake.take(min(self._pace.size, self.outage.limit()))
+        if batch:
+            started = time.monotonic()
+            intake.keepalive.busy()
+            seen = self._handle(batch)
+            waiting = time.monotonic()
+            if self._cut_short:
+                self._settlement.abandon()
+            else:
+                self._settlement.settle()
+            intake.settled()
+            self._pace.handled(seen, waiting - started, time.monotonic() - waiting)
+        self._settlement.commit()
+        self._patience.check()
+
+    def end(self) -> None:
+        """Commit what is finished and leave the group."""
+        try:
+            self._settlement.close()
+        finally:
+            self._intake.close()
+            self._runner.close()
+            self._outcomes.close()
+        counts = {outcome: number for outcome, number in self._outcomes.counts.items() if number}
+        self._log.info("Stopped", **counts, **self.outage.totals())
 
     def _handle(self, batch: list[Any]) -> int:
         """Handle a batch; return how many of its messages were seen to.

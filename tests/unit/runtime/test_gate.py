@@ -198,7 +198,7 @@ class Bench:
         self.brokers.log[place] += keys
 
     def turn(self) -> None:
-        self.loop._pass()
+        self.loop.step()
 
     def begin(self) -> list[int]:
         """Let all handlers begin that may; return the offsets of their records."""
