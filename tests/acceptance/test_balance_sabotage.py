@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from lockgate.demo.run import Run
-from tests.worlds import SharedStack, eventually
+from tests.worlds import SharedStack, eventually, reads
 
 
 def sabotaged(stack: SharedStack, folder: Path, patch: str) -> Run:
@@ -108,8 +108,11 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
         """,
     )
     with ThreadPoolExecutor(1) as pool, run.services as services:
+        # the kill has to meet a process that has something to lose, and has more coming
+        eventually(lambda: reads(run, "payments-service.orders"), "the workload to have its partitions")
         loading = pool.submit(run.load, 200, 40)
-        eventually(lambda: any(file.stat().st_size for file in run.journal.glob("*.jsonl")), "the first outcomes")
+        journals = "payments-service.orders-*.jsonl"
+        eventually(lambda: any(file.stat().st_size for file in run.journal.glob(journals)), "the first outcomes")
         family = psutil.Process(services.pid("payments-service"))
         for process in [*family.children(recursive=True), family]:
             process.kill()

@@ -43,7 +43,9 @@ PASSING = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._NOENT,  # the client's own word for partitions without a leader
+    # the client's own words for partitions without a leader, and for those that it has not heard of
+    KafkaError._NOENT,
+    KafkaError._UNKNOWN_PARTITION,
 }
 """What only needs a moment."""
 
