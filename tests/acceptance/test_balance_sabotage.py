@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from lockgate.demo.run import Run
-from tests.worlds import SharedStack, eventually, reads
+from tests.worlds import SharedStack, eventually
 
 
 def sabotaged(stack: SharedStack, folder: Path, patch: str) -> Run:
@@ -84,8 +84,8 @@ def test_records_that_are_dropped_and_letters_and_results_that_are_only_claimed_
 
 @pytest.mark.usefixtures("clean")
 def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedStack, tmp_path: Path) -> None:
-    lingering = tmp_path / "lingering"
-    lingering.touch()
+    armed, met = tmp_path / "armed", tmp_path / "met"
+    armed.touch()
     run = sabotaged(
         stack,
         tmp_path,
@@ -95,12 +95,16 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
         from lockgate.runtime.offsets import Progress
         from lockgate.runtime.settlement import AtLeastOnce
 
+        armed, met = Path({str(armed)!r}), Path({str(met)!r})
         settle = AtLeastOnce.settle
 
         def commit_first(self):
             self.commits.last()
-            if Path({str(lingering)!r}).exists():
-                time.sleep(0.5)  # the moment that the kill has to meet
+            outcomes = self._outcomes
+            unsettled = outcomes._notes or outcomes._publisher._open
+            if unsettled and outcomes._workload.name == "payments-service.orders" and armed.exists():
+                met.touch()
+                time.sleep(60)  # until the kill
             settle(self)
 
         Progress.hold = lambda self, offset: None
@@ -108,15 +112,12 @@ def test_a_commit_before_the_acknowledgement_is_found_by_a_kill(stack: SharedSta
         """,
     )
     with ThreadPoolExecutor(1) as pool, run.services as services:
-        # the kill has to meet a process that has something to lose, and has more coming
-        eventually(lambda: reads(run, "payments-service.orders"), "the workload to have its partitions")
         loading = pool.submit(run.load, 200, 40)
-        journals = "payments-service.orders-*.jsonl"
-        eventually(lambda: any(file.stat().st_size for file in run.journal.glob(journals)), "the first outcomes")
+        eventually(met.exists, "records that are committed and not settled")
         family = psutil.Process(services.pid("payments-service"))
         for process in [*family.children(recursive=True), family]:
             process.kill()
-        lingering.unlink()
+        armed.unlink()
         services.forget("payments-service")
         services.start("payments-service", label="payments-service-again")
         load = loading.result()
