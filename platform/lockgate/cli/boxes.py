@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lockgate.cli.options import Project
-from lockgate.connection import settings_for
+from lockgate.connection import Settings, settings_for
 from lockgate.contracts.model import Contracts
 from lockgate.deadletters.box import Box, boxes
 from lockgate.deadletters.holds import Hold, held
@@ -26,20 +26,23 @@ def by_operator(wanted: Sequence[Box], principal: str | None, *, replaying: bool
 
 def read_letters(project: Project, wanted: Sequence[Box], principal: str | None, *, replaying: bool) -> list[Letter]:
     """Return the letters of boxes."""
-    letters: list[Letter] = []
-    for operator, theirs in by_operator(wanted, principal, replaying=replaying).items():
-        settings = settings_for(operator, project.root)
-        letters += scan(settings, theirs, group=settings.username or operator)
-    return letters
+    opened = _opened(project, wanted, principal, replaying=replaying)
+    return [letter for settings, group, theirs in opened for letter in scan(settings, theirs, group=group)]
 
 
 def read_holds(project: Project, wanted: Sequence[Box], principal: str | None, *, replaying: bool) -> list[Hold]:
     """Return what dead letters hold the keys of the boxes' workloads."""
-    holds: list[Hold] = []
+    opened = _opened(project, wanted, principal, replaying=replaying)
+    return [hold for settings, group, theirs in opened for hold in held(settings, theirs, group=group)]
+
+
+def _opened(
+    project: Project, wanted: Sequence[Box], principal: str | None, *, replaying: bool
+) -> Iterator[tuple[Settings, str, list[Box]]]:
+    """Yield boxes with the settings of who opens them, and the group that these may read by."""
     for operator, theirs in by_operator(wanted, principal, replaying=replaying).items():
         settings = settings_for(operator, project.root)
-        holds += held(settings, theirs, group=settings.username or operator)
-    return holds
+        yield settings, settings.username or operator, theirs
 
 
 def boxes_of(contracts: Contracts, ids: Iterable[str]) -> tuple[Box, ...]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 
 import attrs
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException
 
 from lockgate.committed import Committed
 from lockgate.connection import Settings
 from lockgate.deadletters.box import Box
 from lockgate.deadletters.letter import Letter
 from lockgate.deadletters.scan import cluster_error, scan_topics
+from lockgate.deadletters.sending import Outgoing, send_records
 from lockgate.notes import Finished
 from lockgate.records import Coordinates, Envelope, enclose
 
@@ -127,25 +127,8 @@ def write_releases(settings: Settings, holds: Sequence[Hold], *, timeout: float 
 
     A release names the letter that holds the key, so that writing it twice does no harm.
     """
-    producer = Producer(
-        {
-            **settings.client_config(),
-            "acks": "all",
-            "enable.idempotence": True,
-            "delivery.timeout.ms": int(timeout * 1000),
-            "linger.ms": 5,
-        }
-    )
-    outcomes: dict[int, Released] = {}
-
-    def note(number: int, hold: Hold, error: KafkaError | None, written: Message | None) -> None:
-        if error is not None or written is None:
-            outcomes[number] = Released(hold, None, error.str() if error else "no answer")
-        else:
-            place = Coordinates(hold.box.parked, written.partition() or 0, written.offset() or 0)
-            outcomes[number] = Released(hold, place)
-
-    for number, hold in enumerate(holds):
+    records = []
+    for hold in holds:
         word = attrs.evolve(
             hold.envelope,
             attempt=0,
@@ -156,14 +139,6 @@ def write_releases(settings: Settings, holds: Sequence[Hold], *, timeout: float 
             held=None,
             releases=True,
         )
-        producer.produce(
-            hold.box.parked,
-            key=hold.key,
-            headers=list[tuple[str, str | bytes | None]](enclose((), word)),
-            partition=hold.place.partition,
-            on_delivery=partial(note, number, hold),
-        )
-        producer.poll(0)
-    producer.flush(timeout + 5)
-    for number, hold in enumerate(holds):
-        yield outcomes.get(number, Released(hold, None, "no answer in time: it may or may not have arrived"))
+        records.append(Outgoing(hold.box.parked, hold.place.partition, hold.key, None, enclose((), word)))
+    for hold, sent in zip(holds, send_records(settings, records, timeout=timeout), strict=True):
+        yield Released(hold, None, sent) if isinstance(sent, str) else Released(hold, sent)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import partial
 
 import attrs
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lockgate.connection import Settings
 from lockgate.deadletters.groups import superseded
 from lockgate.deadletters.letter import Letter
+from lockgate.deadletters.sending import Outgoing, send_records
 from lockgate.records import Coordinates, with_envelope
 
 __all__ = ["Choice", "Outcome", "choose", "copy_headers", "send"]
-
-_WINDOW = 200
-"""Letters in flight at a time: what an interruption can leave without a known outcome."""
-_MAX_BYTES = 4 * 1024 * 1024
-"""The client's own limit stays out of the way; the topic's decides."""
 
 
 @attrs.frozen
@@ -100,46 +94,11 @@ def send(settings: Settings, letters: Sequence[Letter], *, timeout: float = 30.0
     A copy keeps key and value byte for byte and goes to its source's partition number, so that it is read by whoever
     reads its key. The letter itself stays where it is: sending it once more makes another copy, which is handled again.
     """
-    producer = Producer(
-        {
-            **settings.client_config(),
-            "acks": "all",
-            "enable.idempotence": True,
-            "delivery.timeout.ms": int(timeout * 1000),
-            "message.max.bytes": _MAX_BYTES,
-            "linger.ms": 5,
-        }
-    )
-    for start in range(0, len(letters), _WINDOW):
-        yield from _send_window(producer, letters[start : start + _WINDOW], timeout)
-
-
-def _send_window(producer: Producer, letters: Sequence[Letter], timeout: float) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = {}
-
-    def note(number: int, letter: Letter, error: KafkaError | None, copy: Message | None) -> None:
-        if error is not None or copy is None:
-            outcomes[number] = Outcome(letter, None, error.str() if error else "no answer")
-        else:
-            place = Coordinates(letter.box.way_back, copy.partition() or 0, copy.offset() or 0)
-            outcomes[number] = Outcome(letter, place)
-
-    for number, letter in enumerate(letters):
+    records = []
+    for letter in letters:
         if letter.envelope is None:
             raise ValueError(f"{letter.place} has no envelope")
-        try:
-            producer.produce(
-                letter.box.way_back,
-                key=letter.key,
-                value=letter.value,
-                headers=list[tuple[str, str | bytes | None]](copy_headers(letter)),
-                partition=letter.envelope.source.partition,
-                on_delivery=partial(note, number, letter),
-            )
-        except KafkaException as error:  # a partition that the topic does not have is known before anything is sent
-            note(number, letter, error.args[0], None)
-    producer.flush(timeout + 5)
-    return [
-        outcomes.get(number, Outcome(letter, None, "no answer in time: it may or may not have arrived"))
-        for number, letter in enumerate(letters)
-    ]
+        partition = letter.envelope.source.partition
+        records.append(Outgoing(letter.box.way_back, partition, letter.key, letter.value, copy_headers(letter)))
+    for letter, sent in zip(letters, send_records(settings, records, timeout=timeout), strict=True):
+        yield Outcome(letter, None, sent) if isinstance(sent, str) else Outcome(letter, sent)
