@@ -57,9 +57,7 @@ class Committed:
             places = [TopicPartition(*place) for place in wanted[name]]
             if not places:
                 return {}
-            if name not in self._consumers:
-                self._consumers[name] = self._connect(name)
-            answers = self._consumers[name].committed(places, timeout=timeout)
+            answers = self._consumer(name).committed(places, timeout=timeout)
             return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="committed") as pool:
@@ -70,9 +68,7 @@ class Committed:
 
         Partitions without a commit are left out. `timeout` is in seconds. Raise KafkaException.
         """
-        if group not in self._consumers:
-            self._consumers[group] = self._connect(group)
-        consumer = self._consumers[group]
+        consumer = self._consumer(group)
         metadata = consumer.list_topics(topic, timeout=timeout).topics[topic]
         if metadata.error is not None:
             raise KafkaException(metadata.error)
@@ -102,5 +98,8 @@ class Committed:
                 closing.callback(consumer.close)
             self._consumers = {}
 
-    def _connect(self, group: str) -> Consumer:
-        return Consumer(self._config | {"group.id": group, "enable.auto.commit": False, "log_level": 0})
+    def _consumer(self, group: str) -> Consumer:
+        if group not in self._consumers:
+            config = self._config | {"group.id": group, "enable.auto.commit": False, "log_level": 0}
+            self._consumers[group] = Consumer(config)
+        return self._consumers[group]
