@@ -208,8 +208,7 @@ class ConcurrentLoop:
         offset = job.message.offset()
         job.share.progress.hold(offset)
         job.share.progress.read_to(offset + 1)
-        job.share.jobs += 1
-        job.share.bytes += job.size
+        job.share.take_in(job)
         return job
 
     def _lane(self, place: Place, message: Any) -> Hashable:
@@ -225,15 +224,13 @@ class ConcurrentLoop:
         leaving: BaseException | None = None
         going_on = False
         for job in ended:
-            job.share.jobs -= 1
-            job.share.bytes -= job.size
+            job.share.let_go(job)
             if job.share.dead:
                 going_on |= self._lanes.resume(job)
             elif job.error is not None and not isinstance(job.error, Exception):
                 leaving = job.error
             elif self._gate.ended(job):
-                job.share.jobs += 1
-                job.share.bytes += job.size
+                job.share.take_in(job)
                 self._lanes.again(job.anew())
                 going_on = True
             else:

@@ -197,12 +197,19 @@ class Intake:
 
     def committed(self, entries: Sequence[tuple[Progress, int]]) -> bool:
         """Ask the brokers whether offsets were committed; raise KafkaException where they do not answer."""
-        asked = [TopicPartition(*progress.place) for progress, _ in entries]
-        answers = {(answer.topic, answer.partition): answer for answer in self.consumer.committed(asked, 10)}
-        for answer in answers.values():
+        answers = self.committed_in([progress.place for progress, _ in entries])
+        return all(answers.get(progress.place, -1) >= offset for progress, offset in entries)
+
+    def committed_in(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Ask the brokers what was committed in partitions; raise KafkaException where they do not answer.
+
+        Partitions without a commit are left out.
+        """
+        answers = self.consumer.committed([TopicPartition(*place) for place in places], 10)
+        for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)
-        return all(answers[progress.place].offset >= offset for progress, offset in entries)
+        return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
 
     def put_back(self, messages: Sequence[Any]) -> None:
         """Give back messages that were taken and not handled: they are taken again."""

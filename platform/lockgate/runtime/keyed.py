@@ -27,7 +27,6 @@ _WINDOW = 300
 """Records that are in hand of one partition of a tier at most: what a commit's note has room for."""
 _MOST_TICKETS = 2000
 """Copies that wait for a transaction at which nothing more is taken from the domain topic."""
-_ANSWER = 10.0
 
 
 class KeyedLoop(ConcurrentLoop):
@@ -228,8 +227,7 @@ class KeyedLoop(ConcurrentLoop):
                 job.lane = (job.share.place[1], job.message.key())
                 jobs.append(job)
                 continue
-            job.share.jobs -= 1
-            job.share.bytes -= job.size
+            job.share.let_go(job)
             place, offset = job.share.place, job.message.offset()
             if what == "skip":
                 job.share.progress.finish(offset)
@@ -321,14 +319,11 @@ class KeyedLoop(ConcurrentLoop):
         if ending is Ending.UNKNOWN:
             self._doubt(numbers, error)
             return
-        refused = [ticket for ticket in tickets if self._publisher.verdicts(ticket)]
+        refused = self._publisher.refused(tickets)
         for ticket in refused:
-            ticket.errors = self._publisher.verdicts(ticket)
             self._publisher.replace(ticket)
         if not refused:
-            denied = error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-            doing = COMMITTING if denied else TRANSACTING
-            self._not_before = self._intake.now() + self._refusals.delay(tickets, error, doing)
+            self._not_before = self._intake.now() + self._refusals.delay_of_transaction(tickets, error)
 
     def _is_clogged(self) -> bool:
         return bool(self._in_doubt or (self._tickets and self._intake.now() < self._not_before))
@@ -358,14 +353,13 @@ class KeyedLoop(ConcurrentLoop):
         doing = TRANSACTING if error is not None else COMMITTING
         if error is None:
             try:
-                answers = self._intake.consumer.committed([TopicPartition(*place) for place in places], _ANSWER)
-                error = next((answer.error for answer in answers if answer.error is not None), None)
+                committed = self._intake.committed_in(places)
             except KafkaException as raised:
                 error = raised.args[0]
         if error is not None:
             self._not_before = self._intake.now() + self._refusals.delay([], error, doing)
             return
-        begin = self._in_doubt | {(one.topic, one.partition): one.offset for one in answers if one.offset >= 0}
+        begin = self._in_doubt | committed
         self._in_doubt = {}
         for place in places:
             self._intake.offsets.assign(place)

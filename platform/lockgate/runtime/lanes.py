@@ -35,6 +35,16 @@ class Share:
         self.dead = False
         """Whether the outcome of a handler that is at work counts for nothing any more."""
 
+    def take_in(self, job: Job) -> None:
+        """Note a record that is in hand."""
+        self.jobs += 1
+        self.bytes += job.size
+
+    def let_go(self, job: Job) -> None:
+        """Note one that is in hand no more."""
+        self.jobs -= 1
+        self.bytes -= job.size
+
 
 class Job:
     """Hold one record on its way through its handler."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError
@@ -128,6 +128,16 @@ class Publisher:
     def verdicts(self, ticket: Ticket) -> list[tuple[str, str, KafkaError]]:
         """Return which errors refuse an output for good, where the record can be sent on in another form."""
         return [e for e in ticket.errors if e[0] not in (_POINTER, _LANE) and e[2].code() in TOO_LARGE | _REFUSED]
+
+    def refused(self, tickets: Iterable[Ticket]) -> list[Ticket]:
+        """Return those with an output that is refused for good; these answers of theirs alone are kept."""
+        found = []
+        for ticket in tickets:
+            verdicts = self.verdicts(ticket)
+            if verdicts:
+                ticket.errors = verdicts  # what was purged in the wake of them says nothing
+                found.append(ticket)
+        return found
 
     def replace(self, ticket: Ticket) -> None:
         """Put a letter in the place of results that were refused for good, a pointer in that of a copy."""

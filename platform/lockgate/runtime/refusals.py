@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 
 from lockgate.runtime.channel import Ticket
 from lockgate.runtime.clients import trouble_of
+from lockgate.runtime.commits import COMMITTING
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.transactions import TRANSACTING, Transactions
@@ -54,6 +55,11 @@ class Refusals:
         for topic, refusal in refused:
             self.trouble(refusal, f"write {topic}")
         return wait
+
+    def delay_of_transaction(self, tickets: Sequence[Ticket], error: KafkaError | None) -> int:
+        """Note a transaction that did not go through; return in how many milliseconds to try again."""
+        denied = error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+        return self.delay(tickets, error, COMMITTING if denied else TRANSACTING)
 
     def got_id(self, transactions: Transactions) -> bool:
         """Take the transactional id; tell whether the brokers gave it."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from lockgate.errors import ClusterError
 from lockgate.records import Place
@@ -209,16 +209,13 @@ class ExactlyOnce:
             self._patience.over(COMMITTING)
             self._patience.over(TRANSACTING)
             return True
-        if self._refused(tickets):
+        if self._publisher.refused(tickets):
             if len(tickets) > 1:
                 half = len(tickets) // 2
                 return self._transact(tickets[:half]) and self._transact(tickets[half:])
             self._publisher.replace(tickets[0])
             return self._transact(tickets)
-        doing = TRANSACTING
-        if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            doing = COMMITTING
-        self._not_before = until = self._intake.now() + self._refusals.delay(tickets, error, doing)
+        self._not_before = until = self._intake.now() + self._refusals.delay_of_transaction(tickets, error)
         self._outcomes.drop()
         for progress in self._intake.offsets:
             self._intake.go_back(progress, progress.restart(), until)
@@ -232,16 +229,6 @@ class ExactlyOnce:
         for ticket in tickets:
             ticket.progress.hold(ticket.record.offset)
         return entries
-
-    def _refused(self, tickets: Sequence[Ticket]) -> bool:
-        """Tell whether the brokers refuse some record's outputs for good; keep these answers of its alone."""
-        found = False
-        for ticket in tickets:
-            verdicts = self._publisher.verdicts(ticket)
-            if verdicts:
-                ticket.errors = verdicts  # what was purged in the wake of them says nothing
-                found = True
-        return found
 
     def _was_committed(self, entries: Sequence[tuple[Progress, int]]) -> bool:
         """Find out what became of a transaction whose end nobody saw: all of it was committed, or nothing."""
