@@ -14,6 +14,7 @@ import attrs
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.records import Envelope, Place
+from tests.messages import Placed
 
 NOTHING = -1001
 """What the client says where nothing was committed."""
@@ -37,20 +38,12 @@ class Entry:
     envelope: Envelope | None = None
 
 
-class Message:
+class Message(Placed):
     """What a client gives: a record, or the end of a partition."""
 
     def __init__(self, place: Place, offset: int, entry: Entry | None) -> None:
-        self._place, self._offset, self._entry = place, offset, entry
-
-    def topic(self) -> str:
-        return self._place[0]
-
-    def partition(self) -> int:
-        return self._place[1]
-
-    def offset(self) -> int:
-        return self._offset
+        super().__init__(place, offset)
+        self._entry = entry
 
     def key(self) -> bytes | None:
         return None if self._entry is None else self._entry.key

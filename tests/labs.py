@@ -229,6 +229,20 @@ class Lab:
         return found
 
 
+def started(lab: Lab, topics: Sequence[str] = ("items",)) -> threading.Thread:
+    """Run a lab's workload in a thread; `stopped` ends it."""
+    thread = threading.Thread(target=lab.run, args=(topics,), daemon=True)
+    thread.start()
+    return thread
+
+
+def stopped(lab: Lab, thread: threading.Thread) -> None:
+    """Stop a lab's workload, and see that it ends."""
+    lab.stop.request()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 @contextmanager
 def running_lab() -> Iterator[Lab]:
     """Start a mock cluster with one broker, and end it."""

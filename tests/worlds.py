@@ -34,7 +34,6 @@ from lockgate.connection import Settings, credentials_directory, settings_for
 from lockgate.contracts import names
 from lockgate.contracts.load import load
 from lockgate.contracts.model import Contracts
-from lockgate.demo.run import Run
 from lockgate.governance.codegen import generate
 from lockgate.local.stack import Stack
 from lockgate.provisioning.apply import apply
@@ -424,12 +423,6 @@ def eventually(
     while not happened():
         assert time.monotonic() < deadline, f"waited {patience:g} s for {what}\n{why()}"
         time.sleep(0.05)
-
-
-def reads(run: Run, workload: str) -> bool:
-    """Return whether a workload has joined its group since its service was started."""
-    lines = [line for log in run.logs.glob("*.log") for line in log.read_text(encoding="utf-8").splitlines()]
-    return any(f" {workload} " in line and "Partitions assigned" in line for line in lines)
 
 
 def envelope_of(message: Message) -> records.Envelope:

@@ -15,7 +15,7 @@ import pytest
 
 from lockgate.demo.report import Report
 from lockgate.demo.run import Load, Run
-from tests.worlds import SharedStack, eventually, reads
+from tests.worlds import SharedStack, eventually
 
 ORDERS = 500
 RATE = 60.0
@@ -37,11 +37,17 @@ def progressed(run: Run, count: int) -> Callable[[], bool]:
     return lambda: sum(lines(run).values()) >= count
 
 
+def reads(run: Run) -> bool:
+    """Return whether the workload has joined its group."""
+    lines = [line for log in run.logs.glob("*.log") for line in log.read_text(encoding="utf-8").splitlines()]
+    return any(f" {WORKLOAD} " in line and "Partitions assigned" in line for line in lines)
+
+
 def carry(run: Run, interfere: Callable[[], None] = lambda: None) -> Report:
     """Run everything, interfere in the middle of the load, and close the books."""
     with ThreadPoolExecutor(1) as pool, run.services as services:
         # on a busy machine the load would be over before it is read, and there would be no middle
-        eventually(lambda: reads(run, WORKLOAD), "the workload to have its partitions")
+        eventually(lambda: reads(run), "the workload to have its partitions")
         began = time.monotonic()
         loading: Future[Load] = pool.submit(run.load, ORDERS, RATE)
         poison = run.poison()

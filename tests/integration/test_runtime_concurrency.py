@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from lockgate.runtime.intake import Intake
-from tests.labs import LETTERS, NOTHING, Lab, running_lab
+from tests.labs import LETTERS, NOTHING, Lab, running_lab, started, stopped
 from tests.worlds import eventually
 
 pytestmark = pytest.mark.timeout(60)
@@ -80,24 +80,12 @@ def watch(request: pytest.FixtureRequest, lab: Lab) -> Watch:
     return Watch(lab, asynchronous=getattr(request, "param", "tasks") == "tasks")
 
 
-def running(lab: Lab) -> threading.Thread:
-    thread = threading.Thread(target=lab.run, daemon=True)
-    thread.start()
-    return thread
-
-
-def stopped(lab: Lab, thread: threading.Thread) -> None:
-    lab.stop.request()
-    thread.join(30)
-    assert not thread.is_alive()
-
-
 @BOTH
 def test_so_many_are_handled_at_once_and_what_is_unfinished_is_not_committed(lab: Lab, watch: Watch) -> None:
     lab.declare(concurrency=4, order="none")
     watch.gates["a0"] = threading.Event()
     lab.put(*(f"a{number}" for number in range(30)), "poison")
-    thread = running(lab)
+    thread = started(lab)
     eventually(lambda: len(watch.ended) == 29 and len(lab.read(LETTERS)) == 1, "all but the first")
     time.sleep(0.5)  # a commit would have gone out by now
     assert lab.committed() in (NOTHING, 0)
@@ -113,7 +101,7 @@ def test_records_of_a_key_keep_their_order_and_keys_do_not_wait_for_each_other(l
     items = [f"{'abcd'[number % 4]}" for number in range(40)]
     watch.gates["a"] = threading.Event()
     lab.put(*items)
-    thread = running(lab)
+    thread = started(lab)
     eventually(lambda: len(watch.ended) == 30, "the other keys")
     assert watch.begun.count("a") == 1
     watch.gates["a"].set()
@@ -130,7 +118,7 @@ def test_records_of_a_partition_keep_their_order_and_partitions_do_not_wait_for_
     for partition, letter in enumerate("abcd"):
         lab.put(*(f"{letter}{number}" for number in range(8)), partition=partition)
     watch.gates["a3"] = threading.Event()
-    thread = running(lab)
+    thread = started(lab)
     eventually(lambda: len(watch.ended) == 3 + 24, "the other partitions")
     watch.gates["a3"].set()
     eventually(lambda: [lab.committed(partition) for partition in range(4)] == [8] * 4, "the commit of all")
@@ -148,7 +136,7 @@ def test_a_partition_with_much_in_hand_leaves_room_for_the_others(
     lab.declare(concurrency=2, order="key")
     watch.gates["a"] = threading.Event()
     lab.put(*["a"] * 100, partition=0)
-    thread = running(lab)
+    thread = started(lab)
     eventually(lambda: watch.begun, "the first record")
     lab.put(*["b"] * 100, partition=1)
     eventually(lambda: lab.committed(1) == 100, "the other partition")
@@ -164,7 +152,7 @@ def test_a_stop_lets_handlers_end_and_begins_none(lab: Lab, watch: Watch) -> Non
     items = [f"a{number}" for number in range(10)]
     watch.gates |= {item: threading.Event() for item in items}
     lab.put(*items)
-    thread = running(lab)
+    thread = started(lab)
     eventually(lambda: len(watch.begun) == 2, "the first two")
     lab.stop.request()
     time.sleep(0.2)
@@ -230,7 +218,7 @@ def test_partitions_are_given_back_when_their_handlers_have_ended_and_none_is_be
         return take(intake, *arguments)
 
     monkeypatch.setattr(Intake, "take", taken)
-    thread = running(lab)
+    thread = started(lab)
     eventually(lambda: len(watch.begun) == 8, "the second records")
     revoking.set()
     eventually(lambda: seen, "the revocation")

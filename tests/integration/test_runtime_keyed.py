@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from lockgate import Context, Reject, Tombstone
 from lockgate.contracts.model import Order
 from lockgate.runtime.signals import Stop
-from tests.labs import LETTERS, Lab, running_lab
+from tests.labs import LETTERS, Lab, running_lab, started, stopped
 from tests.recorders import ABORTABLE, FATAL, Recorder
 from tests.worlds import eventually
 
@@ -50,18 +49,6 @@ class Remembering:
         return len(self._producer)
 
 
-def started(lab: Lab) -> threading.Thread:
-    thread = threading.Thread(target=lab.run, args=(TOPICS,), daemon=True)
-    thread.start()
-    return thread
-
-
-def stopped(lab: Lab, thread: threading.Thread) -> None:
-    lab.stop.request()
-    thread.join(30)
-    assert not thread.is_alive()
-
-
 def test_later_records_of_a_key_wait_for_the_retries_of_its_first_and_other_keys_do_not(lab: Lab) -> None:
     calls: list[tuple[str, int, int]] = []
 
@@ -77,7 +64,7 @@ def test_later_records_of_a_key_wait_for_the_retries_of_its_first_and_other_keys
         return "mail.Sent", event
 
     lab.put("a", "b", "a", "b", "a", "b", "a")
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: ("a", 0, 2) in calls, "the first retry")
     lab.put("a", "b")
     eventually(lambda: ("a", 7, 1) in calls, "the last record")
@@ -109,8 +96,7 @@ def test_turned_off_what_is_parked_is_drained_and_turned_on_again_what_waits_is_
 
     def run(topics: tuple[str, ...], happened: Callable[[], bool], what: str) -> None:
         lab.stop = Stop(3600)
-        thread = threading.Thread(target=lab.run, args=(topics,), daemon=True)
-        thread.start()
+        thread = started(lab, topics)
         eventually(happened, what)
         stopped(lab, thread)
 
@@ -147,7 +133,7 @@ def test_a_dead_letter_holds_its_key_until_it_is_released_and_other_keys_flow(la
     lab.producers = lambda producer: Remembering(lab, producer)
     lab.declare(on_dead_letter="hold")
     lab.put("a", "b", "a", "a", "a", "b")
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: ("b", 5, 0) in calls and len(lab.read(TOPICS[3])) == 4, "a hold, and three parked followers")
     stopped(lab, thread)
     assert calls.count(("a", 0, 0)) == 1
@@ -155,7 +141,7 @@ def test_a_dead_letter_holds_its_key_until_it_is_released_and_other_keys_flow(la
 
     lab.stop = Stop(3600)
     lab.put("a", "b")
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: ("b", 7, 0) in calls, "another key, after a restart")
     eventually(lambda: len(lab.read(TOPICS[3])) == 5, "one more follower")
     assert ("a", 2, 0) not in calls
@@ -193,7 +179,7 @@ def test_keys_are_let_go_where_the_contract_holds_them_no_more(lab: Lab, order: 
     lab.producers = lambda producer: Remembering(lab, producer)
     lab.declare(on_dead_letter="hold")
     lab.put("a", "a", "poison", "poison", "a")
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: len(lab.read(TOPICS[3])) == 5, "two holds, and three parked followers")
     stopped(lab, thread)
     assert calls == [("a", 0)]
@@ -201,7 +187,7 @@ def test_keys_are_let_go_where_the_contract_holds_them_no_more(lab: Lab, order: 
 
     lab.declare(on_dead_letter="continue", order=order, concurrency=1)
     lab.stop = Stop(3600)
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: ("a", 4) in calls and len(lab.read(LETTERS)) == 3, "the followers, and the second poison")
     stopped(lab, thread)
     assert sorted(calls) == [("a", 0), ("a", 1), ("a", 4)]
@@ -243,7 +229,7 @@ def test_whatever_becomes_of_a_transaction_nothing_is_lost_and_keys_keep_their_o
     for call, when, error in troubles:
         recorder.errors.setdefault(call, []).append((when, error))
     lab.put("a", "b", "a", "quiet", "a", "b")
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: lab.committed() == 6, "the commit of all", patience=20, why=lambda: str(book.calls))
     eventually(lambda: {offset for offset, _ in book.of("a")} == {0, 2, 4}, "the key that had to wait")
     lab.put("a", "b")
@@ -263,7 +249,7 @@ def test_nothing_is_taken_while_transactions_do_not_go_through(lab: Lab) -> None
     lab.producers, recorder.holding = recorder.wrap, True
     recorder.errors["send_offsets_to_transaction"] = [("before", ABORTABLE)] * 3
     lab.put("a", "b")
-    thread = started(lab)
+    thread = started(lab, TOPICS)
     eventually(lambda: recorder.aborted >= 1, "an abort")
     lab.put(*(f"c{number}" for number in range(50)))
     eventually(lambda: recorder.aborted >= 2, "another abort")

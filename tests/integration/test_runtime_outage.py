@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from lockgate import records
 from lockgate.avro.codec import Encoder
 from lockgate.contracts.model import OutageSpec
-from tests.labs import LETTERS, Lab, running_lab
+from tests.labs import LETTERS, Lab, running_lab, started, stopped
 from tests.worlds import Raw, SharedStack, eventually, make_world
 
 TIERS = ("items.retry.work.1", "items.retry.work.2", "items.retry.work.parked")
@@ -73,18 +72,6 @@ def topics(lab: Lab) -> tuple[str, ...]:
     return ("items", *TIERS) if lab.workload.parks else ("items", *TIERS[:2])
 
 
-def started(lab: Lab) -> threading.Thread:
-    thread = threading.Thread(target=lab.run, args=(topics(lab),), daemon=True)
-    thread.start()
-    return thread
-
-
-def stopped(lab: Lab, thread: threading.Thread) -> None:
-    lab.stop.request()
-    thread.join(30)
-    assert not thread.is_alive()
-
-
 def probed(lab: Lab, times: int = 3) -> bool:
     """Tell whether there were so many probes."""
     return bool(lab.control.looks) and lab.loop.outage.probes >= times
@@ -101,7 +88,7 @@ def test_retry_topics_are_not_flooded_and_all_is_handled_once_it_is_over(lab: La
     items = [f"{'abcd'[number % 4]}{number}" for number in range(60)]
     for item in items:
         lab.put(item, partition="abcd".index(item[0]))
-    thread = started(lab)
+    thread = started(lab, topics(lab))
     eventually(lambda: probed(lab), "some probes")
     lab.control.paused = True  # a pause during an outage is one like any other
     assert downstream.done == []
@@ -124,7 +111,7 @@ def test_keys_keep_their_order_through_an_outage_and_a_stop(lab: Lab, downstream
     keys = [f"key-{number}" for number in range(20)]
     for _ in range(3):
         lab.put(*keys)
-    thread = started(lab)
+    thread = started(lab, topics(lab))
     eventually(lambda: probed(lab), "some probes")
     stopped(lab, thread)
     assert lab.read(LETTERS) == []

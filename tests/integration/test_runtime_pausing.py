@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lockgate import Context
-from tests.labs import LETTERS, Lab, running_lab
+from tests.labs import LETTERS, Lab, running_lab, started, stopped
 from tests.worlds import eventually
 
 pytestmark = pytest.mark.timeout(40)
@@ -40,18 +40,6 @@ def topics(lab: Lab) -> tuple[str, ...]:
     return TOPICS if lab.workload.parks else TOPICS[:3]
 
 
-def started(lab: Lab) -> threading.Thread:
-    thread = threading.Thread(target=lab.run, args=(topics(lab),), daemon=True)
-    thread.start()
-    return thread
-
-
-def stopped(lab: Lab, thread: threading.Thread) -> None:
-    lab.stop.request()
-    thread.join(30)
-    assert not thread.is_alive()
-
-
 def looked(lab: Lab, times: int = 4) -> None:
     """Wait until the loop has asked so many times more whether it is paused, before it might take a record."""
     reached = lab.control.looks + times
@@ -69,7 +57,7 @@ def test_a_process_that_starts_paused_takes_nothing_and_goes_on_later(lab: Lab) 
 
     lab.put("a")
     lab.control.paused = True
-    thread = started(lab)
+    thread = started(lab, topics(lab))
     # not asked of the client: it lets one thread in at a time, and the loop's, which polls, leaves no gap for another
     eventually(lambda: lab.control.looks and len([*lab.intake.offsets]) == 4 * len(topics(lab)), "the assignment")
     looked(lab)
@@ -97,7 +85,7 @@ def test_records_that_wait_for_their_retry_wait_on_and_are_not_forgotten(lab: La
             raise RuntimeError("not yet")
 
     lab.put("a")
-    thread = started(lab)
+    thread = started(lab, topics(lab))
     eventually(lambda: len(lab.read(TOPICS[1])) == 1, "the copy in its tier, although paused")
     lab.put("a")
     written = lab.read(TOPICS[1])[0].timestamp()[1]
@@ -124,7 +112,7 @@ def test_what_is_in_hand_ends_and_is_committed_while_paused(lab: Lab) -> None:
         return "mail.Sent", event
 
     lab.put(*"abcdef")
-    thread = started(lab)
+    thread = started(lab, topics(lab))
     eventually(lambda: len(begun) == 4, "as many handlers as may run")
     lab.control.paused = True
     looked(lab, 2)

@@ -25,6 +25,7 @@ from lockgate.runtime.offsets import Offsets, Progress
 from lockgate.runtime.parts import Parts
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.signals import Stop
+from tests.messages import Placed
 
 SPEC = OutageSpec(failing=75, of=4, probe_ms=1000)
 SIZE = 3
@@ -33,21 +34,12 @@ HEAD = b"\0\0\0\0\1"
 AWAY = ConnectionError("the database is away")
 
 
-class Message:
+class Message(Placed):
     """Stand in for a record; its value names its key."""
 
     def __init__(self, place: Place, offset: int, key: str) -> None:
-        self.place = place
-        self._offset, self._key = offset, key
-
-    def topic(self) -> str:
-        return self.place[0]
-
-    def partition(self) -> int:
-        return self.place[1]
-
-    def offset(self) -> int:
-        return self._offset
+        super().__init__(place, offset)
+        self._key = key
 
     def key(self) -> bytes:
         return self._key.encode()

@@ -9,22 +9,15 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.patience import Patience
+from tests.messages import Placed
 
 
-class Message:
+class Message(Placed):
     """Stand in for what a poll returns."""
 
     def __init__(self, place: tuple[str, int], offset: int, error: KafkaError | None = None) -> None:
-        self._place, self._offset, self._error = place, offset, error
-
-    def topic(self) -> str:
-        return self._place[0]
-
-    def partition(self) -> int:
-        return self._place[1]
-
-    def offset(self) -> int:
-        return self._offset
+        super().__init__(place, offset)
+        self._error = error
 
     def error(self) -> KafkaError | None:
         return self._error
