@@ -206,6 +206,14 @@ def test_data_and_identities_survive_down_and_up_and_the_stack_is_small(stack: S
         consumer.close()
 
 
+def binds(server: socket.socket, port: int) -> bool:
+    try:
+        server.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_taken_port_and_a_crash_leftover_are_both_dealt_with(stack: SharedStack, local: Stack) -> None:
     leftover = local.find("kafka-3")
     assert leftover is not None
@@ -215,7 +223,7 @@ def test_a_taken_port_and_a_crash_leftover_are_both_dealt_with(stack: SharedStac
     (local.home / "run" / "kafka-3.json").unlink()
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", 9092))
+        wait_for(lambda: binds(other, 9092))  # the kernel may hold it for a process that is dead already
         other.listen()
         done = stack.lockgate("up")
         assert done.returncode == 2
