@@ -9,10 +9,31 @@ import threading
 import time
 from types import FrameType
 
-__all__ = ["Stop"]
+__all__ = ["Echo", "Stop"]
 
 _INTERRUPTED = 130
 _UNFINISHED = 2
+_ECHO = 0.5
+"""Seconds in which the same signal is no other request than the one before."""
+
+
+class Echo:
+    """Tell a second request from the first one's echo.
+
+    `timeout` and its like send a signal to a process, and then to the group that it is in: it arrives twice at once.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._at = 0.0
+
+    def heard(self, number: int) -> bool:
+        """Note a signal; tell whether it is an echo."""
+        now = time.monotonic()
+        if number == self._number and now - self._at < _ECHO:
+            return True
+        self._number, self._at = number, now
+        return False
 
 
 class Stop:
@@ -26,6 +47,7 @@ class Stop:
         self.requested = False
         self.grace = grace
         """Seconds."""
+        self._echo = Echo()
 
     def install(self) -> None:
         """Take SIGINT, SIGTERM and SIGHUP; only in a process's main thread."""
@@ -48,6 +70,8 @@ class Stop:
         return self.requested
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the interpreter's signature
+        if self._echo.heard(number):
+            return
         if self.requested:
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"stopped at once, on the second signal\n")
             os._exit(_INTERRUPTED)

@@ -14,6 +14,7 @@ from lockgate.connection import credentials_directory, read_env_file
 from lockgate.contracts.model import Contracts, Service, Workload
 from lockgate.errors import SettingsError, UsageError
 from lockgate.runtime.logs import logger_for
+from lockgate.runtime.signals import Echo
 
 __all__ = ["run_service"]
 
@@ -77,6 +78,7 @@ class _Family:
         self._parent = parent
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._signals = 0
+        self._echo = Echo()
         self._log = logger_for(workloads[0].service)
 
     def run(self) -> int:
@@ -127,4 +129,4 @@ class _Family:
         return any(child.returncode not in (0, -signal.SIGTERM) for child in self._children.values())
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the interpreter's signature
-        self._signals += 1
+        self._signals += not self._echo.heard(number)

@@ -8,18 +8,24 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from lockgate.runtime.signals import Stop
+from lockgate.runtime.signals import Echo, Stop
 from lockgate.runtime.worker import stop_with_parent
 
 
-def process(body: str) -> subprocess.Popen[str]:
+def process(body: str, stdin: int | None = None) -> subprocess.Popen[str]:
     """Start a program that says `ready` when its signals are taken."""
     program = "import sys, time\nfrom lockgate.runtime.signals import Stop\n" + textwrap.dedent(body)
     child = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-c", program],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -62,6 +68,37 @@ def test_the_second_signal_ends_at_once() -> None:
     _, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert "on the second signal" in err
+
+
+def test_a_signal_that_arrives_twice_at_once_is_one_request() -> None:
+    """As `timeout` sends it: to the process, and to the group that it is in."""
+    child = process(
+        """
+        stop = Stop(30)
+        stop.install()
+        print("ready", flush=True)
+        while not stop.requested:
+            time.sleep(0.01)
+        print("asked", flush=True)
+        sys.stdin.readline()
+        print("orderly")
+        """,
+        stdin=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    child.send_signal(signal.SIGINT)
+    assert child.stdout.readline() == "asked\n"
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate("\n", timeout=20)
+    assert (out, err, child.returncode) == ("orderly\n", "", 0)
+
+
+def test_the_same_signal_later_is_a_second_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((9.0, 9.4, 9.6, 9.7))
+    monkeypatch.setattr("lockgate.runtime.signals.time", SimpleNamespace(monotonic=times.__next__))
+    echo = Echo()
+    heard = [echo.heard(number) for number in (signal.SIGINT, signal.SIGINT, signal.SIGINT, signal.SIGTERM)]
+    assert heard == [False, True, False, False]
 
 
 def test_past_the_grace_period_it_ends_whatever_it_does() -> None:
