@@ -73,7 +73,7 @@ def connect_consumer(settings: Settings, workload: str, on_error: OnError) -> Co
         config["group.remote.assignor"] = "range"
     config |= {"group.id": workload, "client.id": workload, "error_cb": on_error}
     try:
-        return Consumer(config, logger=bridge(workload))
+        return Consumer(config, logger=bridge(workload, group=workload))
     except KafkaException as error:
         raise _refused(error) from error
 
@@ -84,15 +84,23 @@ def connect_control(settings: Settings, workload: str, on_error: OnError) -> Con
     config["group.protocol"] = "classic"  # whatever the workload's own is: this one joins no group
     config |= {"group.id": workload, "client.id": f"{workload}~control", "error_cb": on_error}
     try:
-        return Consumer(config, logger=bridge(workload))
+        return Consumer(config, logger=bridge(workload, group=workload))
     except KafkaException as error:
         raise _refused(error) from error
 
 
 def connect_producer(
-    settings: Settings, workload: str, on_error: OnError, transactional_id: str | None = None
+    settings: Settings,
+    workload: str,
+    on_error: OnError,
+    transactional_id: str | None = None,
+    *,
+    group: str | None = None,
 ) -> Producer:
-    """Return an idempotent producer, a transactional one where it gets an id; it connects in the background."""
+    """Return an idempotent producer, a transactional one where it gets an id; it connects in the background.
+
+    `group` is that of a workload which also consumes: its lines in the log tell it.
+    """
     config = _PRODUCER_DEFAULTS | settings.client_config() | _PRODUCER_GUARANTEES
     config |= {"client.id": workload, "error_cb": on_error}
     if transactional_id is not None:
@@ -101,7 +109,7 @@ def connect_producer(
         config["delivery.timeout.ms"] = config["transaction.timeout.ms"]
         config["transactional.id"] = transactional_id
     try:
-        return Producer(config, logger=bridge(workload))
+        return Producer(config, logger=bridge(workload, **({} if group is None else {"group": group})))
     except KafkaException as error:
         raise _refused(error) from error
 

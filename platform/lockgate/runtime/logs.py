@@ -100,19 +100,23 @@ def _plain(text: str) -> str:
 class _Bridge(logging.Handler):
     """Hand what librdkafka says on to structlog."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bound: Mapping[str, object]) -> None:
         super().__init__()
         self._name = name
+        self._bound = bound
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one line of the client library's."""
-        logger_for(self._name).log(record.levelno, "Kafka client", said=record.getMessage())
+        logger_for(self._name, **self._bound).log(record.levelno, "Kafka client", said=record.getMessage())
 
 
-def bridge(name: str) -> logging.Logger:
-    """Return the logger to give to a Kafka client, so that its lines join ours under a workload's name."""
+def bridge(name: str, **bound: object) -> logging.Logger:
+    """Return the logger to give to a Kafka client, so that its lines join ours under a workload's name.
+
+    `bound` is what every line tells.
+    """
     logger = logging.Logger(f"lockgate.kafka.{name}", logging.WARNING)  # not in the global tree
-    logger.addHandler(_Bridge(name))
+    logger.addHandler(_Bridge(name, bound))
     return logger
 
 

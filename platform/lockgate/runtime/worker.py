@@ -88,7 +88,9 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             table,
             registry=registry,
             consumer=lambda: login.watch(connect_consumer(settings, workload.name, login.on_error), "consumer"),
-            producer=lambda: login.watch(connect_producer(settings, workload.name, login.on_error, own_id), "producer"),
+            producer=lambda: login.watch(
+                connect_producer(settings, workload.name, login.on_error, own_id, group=workload.name), "producer"
+            ),
             patience=patience,
             stop=stop,
             journal=Journal(Path(folder), workload.name) if folder else None,
