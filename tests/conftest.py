@@ -62,6 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: cost_of(item, ROOT))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist tells the main process, which then reads the scopes
 def pytest_collection_finish(session: pytest.Session) -> None:
     shared = session.config.stash[SESSION]
     if hasattr(session.config, "workerinput"):
