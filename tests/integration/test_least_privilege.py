@@ -224,7 +224,10 @@ def write(shape: Shape, settings: Settings, consumer: Consumer | None) -> Refuse
             errors.append(error)
 
         producer.produce(topic, b"value", b"key", 0, on_delivery=told)
-        assert producer.flush(PATIENCE) == 0
+        try:
+            assert producer.flush(PATIENCE) == 0
+        except KafkaException as raised:  # a broker that knows of no right to write yet gives no producer id
+            return "WRITE", raised.args[0].name(), topic
         (error,) = errors
         if error is not None and error.code() not in DENIED and shape.transactional:
             # the record was only purged; why is the transaction's to say

@@ -49,6 +49,7 @@ def test_a_handler_three_times_as_long_as_the_poll_interval_costs_no_partition(
     assert (lab.committed(0), lab.committed(1)) == (3, 1)
 
 
+@pytest.mark.alone  # it holds seconds of a handler against those of a rebalance: both need the machine
 def test_a_rebalance_does_not_wait_for_it_and_its_record_is_delivered_again(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
