@@ -160,8 +160,9 @@ class Slots:
     def wait(self, seconds: float) -> None:
         if self.running and not self.hanging:
             self.end(0)
-        else:
-            TIME.sleep(1)
+            return
+        TIME.sleep(1)
+        self._owner.end_after_grace()
 
     def close(self) -> None:
         pass
@@ -206,6 +207,7 @@ class Owner:
     ) -> None:
         Owner.being_made = self
         self.alive = True
+        self._grace_ends = float("inf")
         self.brokers = brokers
         self.commits: Laters | None = None
         self.pool: Slots | None = None
@@ -277,6 +279,7 @@ class Owner:
                 if fault.count <= 0:
                     self.faults.remove(fault)
                     if fault.what == "crash":
+                        self.alive = False  # now: a process that is killed does nothing on its way out
                         raise Crash
                     if fault.what == "meanwhile":
                         self._meanwhile(self)
@@ -291,14 +294,24 @@ class Owner:
         except Crash:
             self.alive = False
         except (LockgateError, KafkaException):
-            self.stop()
+            self._end()
 
     def step(self) -> None:
         self.guarded(self.loop.step)
 
     def stop(self) -> None:
-        """End in order, as far as the brokers let it."""
+        """End in order, as far as the brokers let it, and as its grace period does."""
         self.loop._stop.requested = True
+        self._grace_ends = TIME.now + self.loop._stop.grace
+        self._end()
+
+    def end_after_grace(self) -> None:
+        """End at once, as the stop does whatever the process waits for, where its time is over."""
+        if TIME.now > self._grace_ends:
+            self.alive = False
+            raise Crash
+
+    def _end(self) -> None:
         with suppress(Crash, LockgateError, KafkaException):
             self.loop.end()
         self.alive = False

@@ -35,7 +35,7 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 COMMON = settings(
     deadline=None, database=None, suppress_health_check=list(HealthCheck), stateful_step_count=30, print_blob=False
 )
-USUAL = settings(COMMON, max_examples=int(os.environ.get("EXAMPLES", "3000")) if LONG else 20, derandomize=not LONG)
+USUAL = settings(COMMON, max_examples=int(os.environ.get("EXAMPLES", "3000")) if LONG else 150, derandomize=not LONG)
 
 PLAIN = Workload("work", "service", ("items.Made",), ("mail.Sent",), RETRY_MS, HERE, outage=OutageSpec(of=10_000))
 MODES = {
@@ -370,6 +370,16 @@ def quiet() -> Iterator[None]:
 @pytest.mark.parametrize("mode", MODES)
 def test_whatever_happens_nothing_is_lost_early_or_out_of_order(mode: str) -> None:
     run_state_machine_as_test(machine(mode), settings=USUAL)
+
+
+def test_a_stop_waits_for_handlers_that_hang_no_longer_than_its_grace() -> None:
+    it = machine("concurrent, by partition")()
+    it.written("a", ("result",), 1)
+    it.step(0, 2)
+    it.handlers_hang(0, True)
+    it.leaves(0)
+    assert not it.owners
+    it.teardown()
 
 
 def nothing(*_: Any) -> None:
