@@ -11,11 +11,8 @@ a marker means nothing, because any writer could have put it there; the reader o
 from __future__ import annotations
 
 import hashlib
-import os
-import random
 import re
 import struct
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -27,16 +24,13 @@ __all__ = [
     "Envelope",
     "Headers",
     "Place",
-    "derived_event_id",
     "enclose",
     "fingerprint",
     "frame",
     "header",
     "key_fingerprint",
-    "new_event_id",
     "record_size",
     "trace_of",
-    "traceparent",
     "with_envelope",
     "without_envelope",
 ]
@@ -88,19 +82,11 @@ HELD: Final = "lockgate.held"
 RELEASES: Final = "lockgate.releases"
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
-_RANDOM = random.Random()  # noqa: S311  # ids need to be different, not secret
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_RANDOM.seed)  # a child that went on where its parent is would repeat its ids
-_NO_ZEROS = 1 << 64 | 1
-"""Neither a trace id nor a span id may be zero."""
-_VARIANT = {digit: "89ab"[number % 4] for number, digit in enumerate("0123456789abcdef")}
-"""The first digit of a UUID's fourth group, from a random one (RFC 9562)."""
 _BATCH_BYTES = 61
 """What a batch begins with."""
 _MAX_NAME = 256
 _MAX_MESSAGE = 1024
 _MAX_STACK = 4096
-_EVENT_ID_NAMESPACE = uuid.UUID("6f0c35a5-7a5e-5a63-9a4d-6d3f2c1f0b52")
 
 
 def frame(schema_id: int, datum: bytes) -> bytes:
@@ -132,29 +118,6 @@ def trace_of(headers: Headers | None) -> tuple[str, str] | None:
     if not found or found[1] == b"0" * 32:
         return None
     return found[1].decode(), found[2].decode()
-
-
-def traceparent(trace: tuple[str, str] | None = None) -> bytes:
-    """Return a `traceparent` with a span of its own: in the given trace (id and flags), else in a new one."""
-    if trace is None:
-        digits = f"{_RANDOM.getrandbits(192) | _NO_ZEROS:048x}"
-        return f"00-{digits[:32]}-{digits[32:]}-01".encode()
-    trace_id, flags = trace
-    return f"00-{trace_id}-{_RANDOM.getrandbits(64) or 1:016x}-{flags}".encode()
-
-
-def new_event_id() -> str:
-    """Return an id for an event: a random UUID (version 4), made without a call of the system's."""
-    digits = f"{_RANDOM.getrandbits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
-
-
-def derived_event_id(event_id: str, workload: str, position: int) -> str:
-    """Return the id of a handler's result: the same for the same input, so that a duplicate is recognisable.
-
-    `event_id` is the input's `ce_id`, or its coordinates where it has none; `position` counts results from 0.
-    """
-    return str(uuid.uuid5(_EVENT_ID_NAMESPACE, f"{event_id}/{workload}/{position}"))
 
 
 def fingerprint(stage: str, reason: str, message: str) -> str:

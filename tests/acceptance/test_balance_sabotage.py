@@ -39,7 +39,7 @@ def test_records_that_are_dropped_and_letters_and_results_that_are_only_claimed_
         stack,
         tmp_path,
         """
-        from lockgate.records import derived_event_id
+        from lockgate.ids import derived_event_id
         from lockgate.runtime.publisher import Publisher
 
         send_letter, publish = Publisher.letter, Publisher.results

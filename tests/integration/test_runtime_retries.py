@@ -9,7 +9,7 @@ import attrs
 import pytest
 from confluent_kafka import Message
 
-from lockgate import records
+from lockgate import ids, records
 from lockgate.contracts import names
 from lockgate.records import Coordinates
 from tests.worlds import Raw, SharedStack, World, envelope_of, headers_of, make_world
@@ -266,7 +266,7 @@ def test_a_tombstone_without_a_key_is_poison_where_tombstones_are_asked_for(afte
 def test_results_carry_derived_ids_and_the_trace(aftermath: Aftermath, kind: str, event_id: str | None) -> None:
     source = aftermath.source(kind)
     worker = aftermath.world.worker
-    expected = [records.derived_event_id(event_id or str(source), worker, position) for position in (0, 1)]
+    expected = [ids.derived_event_id(event_id or str(source), worker, position) for position in (0, 1)]
     key = (aftermath.written[kind].key or b"").decode()
     sent = {(dict(headers_of(message))["ce_id"] or b"").decode(): message for message in aftermath.sent[key]}
     line = aftermath.outcomes[source][-1]

@@ -22,7 +22,7 @@ LAYERS = (
     {"errors", "lazy"},
     {"avro"},
     {"contracts"},
-    {"control", "notes", "records", "connection"},
+    {"control", "ids", "notes", "records", "connection"},
     {"committed", "registry"},
     {"governance", "provisioning", "runtime", "deadletters"},
     {"local", "testing", "starter"},

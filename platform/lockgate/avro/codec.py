@@ -27,14 +27,14 @@ class Encoder:
         self._record = _parsed(schema)
         self._write: Write = compile_encoder(self._record, traced=False)(None)
 
-    def encode(self, datum: Mapping[str, Any]) -> bytes:
-        """Return a datum in Avro's binary encoding, without the registry's framing.
+    def encode(self, datum: Mapping[str, Any], head: bytes = b"") -> bytes:
+        """Return a datum in Avro's binary encoding, behind `head`: the registry's framing, for a record's value.
 
         Raise EventError with the path of the first value that does not fit: a missing field without default, an
         unknown field, a wrong type, a number out of range, an unknown symbol. Timestamps are rounded down to what the
         schema keeps of them; nothing else is changed to fit.
         """
-        out = bytearray()
+        out = bytearray(head)
         try:
             self._write(datum, out)
         except Exception as error:

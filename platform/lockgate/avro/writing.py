@@ -89,6 +89,9 @@ def zigzag(value: int) -> bytes:
         return bytes((n,))
     if n < 0x4000:
         return bytes((n & 127 | 128, n >> 7))
+    if 1 << 35 <= n < 1 << 42:  # the times of 1970 to 2039 in milliseconds, all but their first months
+        low = n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128
+        return bytes((*low, n >> 35))
     written = bytearray()
     while n > 127:
         written.append(n & 127 | 128)

@@ -37,6 +37,9 @@ class Encoded(NamedTuple):  # made once an event: a frozen attrs class takes thr
     value: bytes
 
 
+_new = tuple.__new__
+
+
 @attrs.define
 class _Kind:
     event: EventType
@@ -81,9 +84,9 @@ class EventEncoder:
         if kind is None:
             listed = ", ".join(self._kinds) or "nothing"
             raise EventError(name, "", f"an event type that {self._workload} publishes ({listed})", name)
-        body = kind.encoder.encode(datum)
-        head = kind.head or self._head(kind)
-        return Encoded(name, kind.topic, datum[kind.key].encode(), head + body)
+        value = kind.encoder.encode(datum, kind.head or self._head(kind))
+        # past the class's own constructor, which is a Python function
+        return _new(Encoded, (name, kind.topic, datum[kind.key].encode(), value))
 
     def _head(self, kind: _Kind) -> bytes:
         if kind.head is None:
@@ -98,18 +101,15 @@ class EventEncoder:
         return kind.head
 
 
-def event_headers(
-    event_type: str, event_id: str, source: str, trace: tuple[str, str] | None
-) -> list[tuple[str, bytes | None]]:
+def event_headers(event_type: str, event_id: str, source: str, traceparent: bytes) -> list[tuple[str, bytes | None]]:
     """Return an event's own headers: CloudEvents 1.0 in binary mode and W3C trace context."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return [
         _SPECVERSION,
         (records.CE_ID, event_id.encode()),
         *_names(event_type, source),
-        (records.CE_TIME, b"%s.%06dZ" % (_second(seconds), nanoseconds // 1000)),
+        _time(time.time_ns() // 1_000_000),
         _CONTENT_TYPE,
-        (records.TRACEPARENT, records.traceparent(trace)),
+        (records.TRACEPARENT, traceparent),
     ]
 
 
@@ -123,6 +123,7 @@ def _names(event_type: str, source: str) -> tuple[tuple[str, bytes], tuple[str, 
 
 
 @lru_cache(4)
-def _second(seconds: int) -> bytes:
-    """Return a time to the second: within one, thousands of events are written."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+def _time(milliseconds: int) -> tuple[str, bytes]:
+    """Return the time of an event, to the millisecond as records have it: within one, a hundred events are written."""
+    text = datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return records.CE_TIME, f"{text}.{milliseconds % 1000:03}Z".encode()

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException
 
-from lockgate import records
+from lockgate import ids, records
 from lockgate.contracts import names
 from lockgate.contracts.derive import message_limit
 from lockgate.contracts.load import load
@@ -50,14 +50,8 @@ _CLEARLY_FITTING = 512 * 1024
 """A value of fewer bytes fits every topic with the headers of Lockgate's own: nothing has to be counted."""
 
 
-class _Record(NamedTuple):
-    event_type: str
-    event_id: str
-    topic: str
-    key: bytes
-    value: bytes | None
-    headers: list[Any]
-    """Pairs of a name and bytes or None; the client's stub asks for an invariant list."""
+_Record = tuple[str, str, str, bytes, bytes | None, list[Any]]
+"""Event type, event id, topic, key, value, headers. A plain tuple: one is made for each event."""
 
 
 class Producer:
@@ -125,8 +119,9 @@ class Producer:
         client's queue is full. What the brokers do not take is told to `on_delivery`, or else raised by `flush`.
         """
         record = self._record(event, headers, event_id)
-        self._produce(record, on_delivery)
-        return record.event_id
+        if not self._produced(record, on_delivery):
+            self._produce(record, on_delivery)
+        return record[1]
 
     def submit(
         self, event: Any, *, headers: Mapping[str, bytes] | None = None, event_id: str | None = None
@@ -163,10 +158,10 @@ class Producer:
             raise UsageError(f"{self._workload} does not publish to {domain!r}", next_step=f"it publishes to {known}")
         if not key:
             raise EventError(domain, found.key, "a key", "an empty string")
-        ident = records.new_event_id()
-        own = event_headers("", ident, self._workload, None)
+        ident, traceparent = ids.new_event()
+        own = event_headers("", ident, self._workload, traceparent)
         own = [pair for pair in own if pair[0] not in ("ce_type", "content-type")]
-        record = _Record("tombstone", ident, found.topic.name, key.encode(), None, own)
+        record = ("tombstone", ident, found.topic.name, key.encode(), None, own)
         self._fitting(record, domain)
         self._produce(record, on_delivery)
         return ident
@@ -258,24 +253,27 @@ class Producer:
 
     def _record(self, event: Any, headers: Mapping[str, bytes] | None, event_id: str | None) -> _Record:
         """Return an event as it will be sent; raise EventError where it may not be."""
-        encoded = self._encoder.encode(event)
-        ident = event_id or records.new_event_id()
-        own = event_headers(encoded.event_type, ident, self._workload, None)
+        event_type, topic, key, value = self._encoder.encode(event)
+        ident, traceparent = ids.new_event()
+        if event_id:
+            ident = event_id
+        own = event_headers(event_type, ident, self._workload, traceparent)
         if headers:
             taken = {name for name, _ in own}
             clash = sorted(name for name in headers if name in taken or name.startswith(("lockgate.", "__dlq.")))
             if clash:
-                raise EventError(encoded.event_type, "", "headers beside the event's own", ", ".join(clash))
+                raise EventError(event_type, "", "headers beside the event's own", ", ".join(clash))
             own.extend(headers.items())
-        record = _Record(encoded.event_type, ident, encoded.topic, encoded.key, encoded.value, own)
-        if headers or event_id or len(encoded.value) > _CLEARLY_FITTING:
-            self._fitting(record, encoded.event_type)
+        record = (event_type, ident, topic, key, value, own)
+        if headers or event_id or len(value) > _CLEARLY_FITTING:
+            self._fitting(record, event_type)
         return record
 
     def _fitting(self, record: _Record, what: str) -> None:
-        size, limit = records.record_size(record.key, record.value, record.headers), self._limits[record.topic]
+        _, _, topic, key, value, headers = record
+        size, limit = records.record_size(key, value, headers), self._limits[topic]
         if size > limit:
-            raise EventError(what, "", f"a record of at most {limit:,} bytes, which {record.topic} takes", f"{size:,}")
+            raise EventError(what, "", f"a record of at most {limit:,} bytes, which {topic} takes", f"{size:,}")
 
     def _produce(self, record: _Record, on_delivery: OnDelivery | None) -> None:
         while not self._produced(record, on_delivery):

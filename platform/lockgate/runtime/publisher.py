@@ -8,7 +8,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from lockgate import records
+from lockgate import ids, records
 from lockgate.contracts import names
 from lockgate.runtime.channel import Channel, Output, Ticket
 from lockgate.runtime.encoding import Encoded, event_headers
@@ -58,8 +58,9 @@ class Publisher:
         trace = records.trace_of(headers)
         state = records.header(headers, records.TRACESTATE) if trace is not None else None
         for position, event in enumerate(events):
-            ident = records.derived_event_id(event_id, self._workload, position)
-            own = event_headers(event.event_type, ident, self._workload, trace)
+            ident = ids.derived_event_id(event_id, self._workload, position)
+            parent = ids.traceparent(trace) if trace is not None else ids.new_event()[1]
+            own = event_headers(event.event_type, ident, self._workload, parent)
             if state is not None:
                 own.append((records.TRACESTATE, state))
             note = (event.topic, event.event_type, ident)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 import attrs
 from confluent_kafka import KafkaException
 
+from lockgate import ids
 from lockgate.avro.event import Event
 from lockgate.contracts import names
 from lockgate.contracts.derive import consumer_topics
@@ -86,8 +86,9 @@ class Kit:
         domain = self.contracts.domain_of(name)
         body = self._events.encode(name, datum)
         schema_id = self.registry.register(domain.subject(declared), declared.schema)
-        ident = event_id or str(uuid.uuid4())
-        own = [*event_headers(name, ident, _writer(domain), None), *(headers or {}).items()]
+        new, traceparent = ids.new_event()
+        ident = event_id or new
+        own = [*event_headers(name, ident, _writer(domain), traceparent), *(headers or {}).items()]
         return self.send_raw(domain.name, datum[domain.key].encode(), frame(schema_id, body), own, event_id=ident)
 
     def send_tombstone(self, domain: str, key: str) -> Sent:

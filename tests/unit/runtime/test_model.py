@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from lockgate.avro.codec import Encoder
 from lockgate.contracts import names
 from lockgate.contracts.model import OutageSpec, Workload
+from lockgate.ids import derived_event_id
 from lockgate.notes import Finished
-from lockgate.records import Place, derived_event_id, frame, header
+from lockgate.records import Place, frame, header
 from lockgate.runtime import logs
 from lockgate.runtime.commits import Commits
 from lockgate.runtime.concurrent import ConcurrentLoop

@@ -10,7 +10,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from lockgate import records
-from lockgate.records import Coordinates, Envelope, derived_event_id
+from lockgate.ids import derived_event_id
+from lockgate.records import Coordinates, Envelope
 from lockgate.runtime.channel import Channel
 from lockgate.runtime.encoding import Encoded
 from lockgate.runtime.offsets import Progress
