@@ -1,10 +1,15 @@
-"""What is measured, against what, and how many events each one gets."""
+"""What is measured, against what, and how many events each subject gets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
-__all__ = ["SUBJECTS", "TARGETS", "Subject", "Target"]
+__all__ = ["SUBJECTS", "TARGETS", "Figure", "Subject", "Target", "choose"]
+
+Figure = tuple[str, str]
+"""A subject, and one of the figures that it gives: `rate` (events a second), `seconds`, or one of its own."""
 
 
 @attrs.frozen
@@ -12,60 +17,74 @@ class Subject:
     """Describe one program under measurement."""
 
     name: str
+    group: str
+    what: str
+    """In a few words."""
     script: str
     """Below bench/subjects."""
     workload: str
-    topic: str
-    event_type: str
+    load: str
+    """What it reads, of bench/loads.py, or the domain that it writes."""
     share: float = 1.0
     """Of the events of a run: slow subjects get fewer, the figure is a rate."""
     own: bool = True
     """Whether it runs in Lockgate's environment; others have one of their own."""
-
-    @property
-    def produces(self) -> bool:
-        """Tell whether it writes."""
-        return self.script.startswith("produce")
+    rewinds: bool = True
+    """Whether its group begins at the first record in every round."""
 
 
 @attrs.frozen
 class Target:
-    """Say what one subject's rate has to be at least, as a multiple of another's."""
+    """Say what a figure has to be: as a multiple of another one where `against` is given, else by itself."""
 
-    subject: str
-    against: str
-    at_least: float
+    figure: Figure
+    against: Figure | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    share_of: int | None = None
+    """Events that a run has to have for this to mean anything, where it depends on their number."""
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a value is good enough."""
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
 
-def _consumer(name: str, script: str, share: float = 1.0, *, own: bool = True) -> Subject:
-    return Subject(name, script, f"bench-{name}", "bench.market", "market.OrderPlaced", share, own)
+def choose(names: Sequence[str]) -> tuple[list[Subject], list[str]]:
+    """Return the subjects that are named, by their own name or their group's, and the names that are nobody's."""
+    known = {subject.name for subject in SUBJECTS} | {subject.group for subject in SUBJECTS}
+    chosen = [subject for subject in SUBJECTS if not names or subject.name in names or subject.group in names]
+    return chosen, sorted(set(names) - known)
 
 
-def _producer(name: str, script: str) -> Subject:
-    return Subject(name, script, "bench-source", "bench.sink", "sink.OrderTaken", 0.5)
+def _consumer(name: str, what: str, script: str, share: float = 1.0, *, own: bool = True) -> Subject:
+    return Subject(name, "consume", what, script, f"bench-{name}", "market", share, own)
+
+
+def _producer(name: str, what: str, script: str) -> Subject:
+    return Subject(name, "produce", what, script, "bench-source", "sink", 0.5, rewinds=False)
 
 
 SUBJECTS = (
-    _consumer("bare", "bare.py"),
-    _consumer("dict", "lockgate_loop.py"),
-    _consumer("typed", "lockgate_loop.py"),
-    _consumer("aiokafka", "aiokafka_loop.py", own=False),
-    _consumer("faststream-batch", "faststream_loop.py", own=False),
-    _consumer("deserializer", "deserializer.py", 0.3),
-    _consumer("quix", "quix_loop.py", 0.3, own=False),
-    _consumer("faststream", "faststream_loop.py", 0.03, own=False),
-    _consumer("textbook", "textbook.py", 0.01),
-    _producer("produce-bare", "produce_bare.py"),
-    _producer("produce-dict", "produce_lockgate.py"),
-    _producer("produce-typed", "produce_lockgate.py"),
+    _consumer("bare", "consume(1000), fastavro, an asynchronous commit a batch: the bound", "bare.py"),
+    _consumer("dict", "Lockgate, a handler that takes a dict", "lockgate_loop.py"),
+    _consumer("typed", "Lockgate, a handler that takes a generated class", "lockgate_loop.py"),
+    _consumer("aiokafka", "getmany(1000), fastavro, a commit a batch", "aiokafka_loop.py", own=False),
+    _consumer("faststream-batch", "FastStream's batch mode", "faststream_loop.py", own=False),
+    _consumer("deserializer", "poll, AvroDeserializer, a commit a second", "deserializer.py", 0.3),
+    _consumer("quix", "Quix Streams", "quix_loop.py", 0.3, own=False),
+    _consumer("faststream", "FastStream's default handler", "faststream_loop.py", 0.03, own=False),
+    _consumer("textbook", "poll, AvroDeserializer, a synchronous commit a message", "textbook.py", 0.01),
+    _producer("produce-bare", "produce, fastavro, a delivery callback: the bound", "produce_bare.py"),
+    _producer("produce-dict", "Lockgate's send, of dicts", "produce_lockgate.py"),
+    _producer("produce-typed", "Lockgate's send, of generated objects", "produce_lockgate.py"),
 )
 
 TARGETS = (
-    Target("dict", "bare", 0.90),
-    Target("typed", "bare", 0.70),
-    Target("dict", "deserializer", 3.3),
-    Target("dict", "quix", 3.7),
-    Target("dict", "faststream", 30),
-    Target("dict", "faststream-batch", 1.3),
-    Target("produce-dict", "produce-bare", 0.80),
+    Target(("dict", "rate"), ("bare", "rate"), at_least=0.90),
+    Target(("typed", "rate"), ("bare", "rate"), at_least=0.70),
+    Target(("dict", "rate"), ("deserializer", "rate"), at_least=3.3),
+    Target(("dict", "rate"), ("quix", "rate"), at_least=3.7),
+    Target(("dict", "rate"), ("faststream", "rate"), at_least=30),
+    Target(("dict", "rate"), ("faststream-batch", "rate"), at_least=1.3),
+    Target(("produce-dict", "rate"), ("produce-bare", "rate"), at_least=0.80),
 )

@@ -32,7 +32,7 @@ def delivered(error: Any, message: Any) -> None:
     job.seen += 1
 
 
-data = events(job.events)
+data = list(events(job.events))
 job.begin()
 for event in data:
     out = BytesIO()

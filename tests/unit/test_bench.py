@@ -1,0 +1,71 @@
+"""What the benchmark makes of its rounds: ratios within each, targets, tables; a failure takes nothing else along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.findings import findings
+from bench.lineup import SUBJECTS, Target, choose
+from bench.table import insert, markdown
+
+ROUNDS = [
+    {"bare": {"rate": 100.0, "seconds": 2.0}, "dict": {"rate": 90.0, "seconds": 2.2}},
+    {"bare": {"rate": 50.0, "seconds": 4.0}, "dict": {"rate": 60.0, "seconds": 3.3}},
+    {"bare": {"rate": 10.0, "seconds": 20.0}},
+]
+FAILURES = [{"subject": "dict", "round": 3, "why": "it ended with 1"}]
+
+
+def test_ratios_are_taken_within_a_round_and_rounds_that_lack_a_side_are_left_out() -> None:
+    found = findings(ROUNDS, 200, FAILURES, [Target(("dict", "rate"), ("bare", "rate"), at_least=1.0)])
+
+    assert found["targets"][0]["rounds"] == [0.9, 1.2]
+    assert found["targets"][0]["value"] == 1.05
+    assert found["targets"][0]["met"] is True
+    assert found["against_bound"] == {"bare": 1.0, "dict": 1.05}
+    assert found["rates"]["dict"] == {"median": 75.0, "rounds": [90.0, 60.0]}
+
+
+def test_a_target_of_seconds_is_judged_for_the_number_of_events_that_it_was_set_for() -> None:
+    target = Target(("dict", "seconds"), at_most=2.5, share_of=200)
+
+    assert findings(ROUNDS, 200, [], [target])["targets"][0]["met"] is False
+    assert findings(ROUNDS, 100, [], [target])["targets"][0]["met"] is None
+
+
+def test_a_target_whose_subject_was_not_measured_is_not_mentioned() -> None:
+    assert findings(ROUNDS, 200, [], [Target(("typed", "rate"), ("bare", "rate"), at_least=1)])["targets"] == []
+
+
+def test_the_tables_say_what_is_missed_and_what_failed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n", encoding="utf-8")
+    found = findings(ROUNDS, 200, FAILURES, [Target(("dict", "rate"), ("bare", "rate"), at_least=1.1)])
+
+    insert(markdown(found), page)
+
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| `dict rate` | `bare rate` | ≥ 1.1 | 1.05 | 0.90 to 1.20 | **missed** |" in text
+    assert "Did not come to its end: `dict` in round 3." in text
+
+
+def test_tables_go_nowhere_but_between_the_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing here\n", encoding="utf-8")
+
+    with pytest.raises(ValueError, match="measured: begin"):
+        insert("text", page)
+    assert page.read_text(encoding="utf-8") == "nothing here\n"
+
+
+def test_subjects_are_chosen_by_their_own_name_or_their_groups() -> None:
+    chosen, unknown = choose(["produce", "bare", "bear"])
+
+    assert [subject.name for subject in chosen] == ["bare", "produce-bare", "produce-dict", "produce-typed"]
+    assert unknown == ["bear"]
+    assert choose([])[0] == list(SUBJECTS)
