@@ -97,6 +97,10 @@ def _plain(text: str) -> str:
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
+_FOR_ANOTHER_CLIENT = "property and will be ignored by this"
+"""What a client says of each setting that is the other kind's: a process gives its settings to all that it has."""
+
+
 class _Bridge(logging.Handler):
     """Hand what librdkafka says on to structlog."""
 
@@ -107,7 +111,9 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one line of the client library's."""
-        logger_for(self._name, **self._bound).log(record.levelno, "Kafka client", said=record.getMessage())
+        said = record.getMessage()
+        if _FOR_ANOTHER_CLIENT not in said:
+            logger_for(self._name, **self._bound).log(record.levelno, "Kafka client", said=said)
 
 
 def bridge(name: str, **bound: object) -> logging.Logger:

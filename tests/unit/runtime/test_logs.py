@@ -132,5 +132,9 @@ def test_the_client_librarys_lines_join_ours() -> None:
     stream = logged("text")
     bridge("work").log(logging.ERROR, "FAIL [thrd:%s]", "one\ntwo")
     bridge("work").info("left out")
+    ignored = (
+        "Configuration property group.protocol is a consumer property and will be ignored by this producer instance"
+    )
+    bridge("work").warning("CONFWARN %s", ignored)
     assert re.search(r'\| ERROR \| work \| Kafka client \| said="FAIL \[thrd:one\\ntwo\]" at=', stream.getvalue())
     assert stream.getvalue().count("\n") == 1
