@@ -27,6 +27,8 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
         if subject.name in found["rates"]:
             groups.setdefault(subject.group, []).append(subject.name)
     targets = [target for target in found["targets"] if target["met"] is not None]
+    if not groups and not targets:
+        return
     sizes = [len(names) + 1.6 for names in groups.values()] + ([len(targets) + 1.6] if targets else [])
     figure, axes = pyplot.subplots(
         len(sizes), 1, squeeze=False, figsize=(8, 0.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"

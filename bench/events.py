@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,3 +27,18 @@ def events(count: int) -> Iterator[dict[str, Any]]:
             "placed_at": _START + timedelta(milliseconds=number),
             "note": rng.choice((None, "gift")),
         }
+
+
+def waits(count: int, keys: int | None) -> Iterator[tuple[str, int]]:
+    """Yield for each record its key, out of so many or one of its own, and its handler's time: up to 5,000 µs."""
+    rng = random.Random(5)
+    for number in range(count):
+        yield f"key-{number if keys is None else rng.randrange(keys)}", rng.randrange(5001)
+
+
+def least(drawn: Iterable[tuple[str, int]], at_once: int) -> float:
+    """Return the seconds that such records take at least, those of a key one by one, and so many keys at once."""
+    sums: Counter[str] = Counter()
+    for key, micros in drawn:
+        sums[key] += micros
+    return max(max(sums.values()), sums.total() / at_once) / 1e6

@@ -45,7 +45,7 @@ def findings(
             "load": round(os.getloadavg()[2], 2),
         },
         "versions": {name: version(name) for name in ("lockgate", "confluent-kafka", "fastavro")},
-        "rates": {subject: found["rate"] for subject, found in figures.items()},
+        "rates": {subject: found["rate"] for subject, found in figures.items() if "rate" in found},
         "figures": figures,
         "against_bound": against,
         "targets": [verdict for target in targets if (verdict := _judged(target, rounds, count)) is not None],

@@ -64,6 +64,14 @@ def _producer(name: str, what: str, script: str) -> Subject:
     return Subject(name, "produce", what, script, "bench-source", "sink", 0.5, rewinds=False)
 
 
+def _other(name: str, group: str, what: str, script: str, share: float = 1.0, *, load: str = "market") -> Subject:
+    return Subject(name, group, what, script, f"bench-{name}", load, share)
+
+
+def _burning(name: str, what: str) -> Subject:
+    return Subject(name, "processes", what, "processes.py", "bench-burn", "market", 0.05)
+
+
 SUBJECTS = (
     _consumer("bare", "consume(1000), fastavro, an asynchronous commit a batch: the bound", "bare.py"),
     _consumer("dict", "Lockgate, a handler that takes a dict", "lockgate_loop.py"),
@@ -77,6 +85,21 @@ SUBJECTS = (
     _producer("produce-bare", "produce, fastavro, a delivery callback: the bound", "produce_bare.py"),
     _producer("produce-dict", "Lockgate's send, of dicts", "produce_lockgate.py"),
     _producer("produce-typed", "Lockgate's send, of generated objects", "produce_lockgate.py"),
+    _other("relay", "relay", "Lockgate: read, transform, publish; at least once", "relay.py", 0.3),
+    _other("relay-once", "relay", "Lockgate: the same with exactly_once", "relay.py", 0.3),
+    _other("clean", "poison", "Lockgate: records that can all be decoded", "poison.py"),
+    _other("poison-1", "poison", "Lockgate: 1 % cannot be decoded", "poison.py", load="blend"),
+    _other("poison-100", "poison", "Lockgate: none can be decoded", "poison.py", 0.1, load="waste"),
+    _other("latency-bare", "latency", "single events, 100/s, to a poll loop", "latency_bare.py", 0.005, load="tick"),
+    _other("latency", "latency", "Lockgate: the same, from send to handler", "latency.py", 0.005, load="tick"),
+    _other("keys-async", "keys", "Lockgate: 0 to 5 ms each, order: key, tasks", "keys.py", 0.05, load="line"),
+    _other("keys-threads", "keys", "Lockgate: the same, in threads", "keys.py", 0.05, load="line"),
+    _other("hundred-async", "keys", "Lockgate: the same with 100 keys, tasks", "keys.py", 0.05, load="hundred"),
+    _other("hundred-threads", "keys", "Lockgate: the same with 100 keys, threads", "keys.py", 0.05, load="hundred"),
+    _other("one-by-one", "keys", "Lockgate: the same one by one, a fifth of it", "keys.py", 0.01, load="line"),
+    _burning("one-process", "Lockgate: a handler that computes"),
+    _burning("two-processes", "Lockgate: the same in two processes"),
+    _other("memory", "memory", "Lockgate: resident memory, early and late", "memory.py", 5, load="long"),
 )
 
 TARGETS = (
@@ -87,4 +110,15 @@ TARGETS = (
     Target(("dict", "rate"), ("faststream", "rate"), at_least=30),
     Target(("dict", "rate"), ("faststream-batch", "rate"), at_least=1.3),
     Target(("produce-dict", "rate"), ("produce-bare", "rate"), at_least=0.80),
+    Target(("relay-once", "rate"), ("relay", "rate"), at_least=0.60),
+    Target(("poison-1", "rate"), ("clean", "rate"), at_least=0.90),
+    Target(("poison-100", "rate"), ("clean", "rate"), at_least=0.10),
+    Target(("latency", "p50_ms"), ("latency-bare", "p50_ms"), at_most=1.2),
+    Target(("latency", "p99_ms"), ("latency-bare", "p99_ms"), at_most=1.3),
+    Target(("keys-async", "seconds"), at_most=0.6, share_of=200_000),
+    Target(("keys-threads", "seconds"), at_most=1.0, share_of=200_000),
+    Target(("hundred-async", "seconds"), ("hundred-async", "least_seconds"), at_most=1.5),
+    Target(("hundred-threads", "seconds"), ("hundred-threads", "least_seconds"), at_most=1.5),
+    Target(("two-processes", "rate"), ("one-process", "rate"), at_least=1.5),
+    Target(("memory", "late_mib"), ("memory", "early_mib"), at_most=1.05, share_of=200_000),
 )

@@ -24,7 +24,7 @@ from bench.trial import TrialError, run
 def _say_subjects(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         for subject in SUBJECTS:
-            click.echo(f"{subject.group:<12}{subject.name:<20}{subject.what}")
+            click.echo(f"{subject.group:<11}{subject.name:<18}{subject.what}")
         context.exit()
 
 
@@ -101,10 +101,8 @@ def measure(chosen: Sequence[Subject], count: int, rounds: int, output: Path) ->
                     click.echo(f"round {number + 1}: {subject.name} failed: {error}", err=True)
                 else:
                     measured[-1][subject.name] = figures
-                    told = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items() if name != "rate")
-                    click.echo(
-                        f"round {number + 1}: {subject.name:<18}{figures['rate']:>12,.0f} a second, {told}", err=True
-                    )
+                    told = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
+                    click.echo(f"round {number + 1}: {subject.name:<18}{told}", err=True)
             found = findings(measured, count, failures)
             (output / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
             draw(found, output / "results.svg")

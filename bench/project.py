@@ -82,7 +82,7 @@ class Project:
     def fill(self, load: Load, count: int) -> None:
         """See to it that a topic holds so many records of its load, and no others."""
         ends = self._ends(load.topic)
-        if sum(high - low for low, high in ends.values()) == count:
+        if sum(high - low for low, high in ends.values()) == load.size(count):
             return
         there = {TopicPartition(load.topic, partition, high): high for partition, (_, high) in ends.items() if high}
         for future in self.admin.delete_records(list(there)).values() if there else ():

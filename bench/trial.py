@@ -23,16 +23,19 @@ class TrialError(Exception):
 
 
 def run(project: Project, subject: Subject, count: int) -> dict[str, float]:
-    """Run one subject once, with its share of `count` events; return its figures, `rate` and `seconds` among them."""
+    """Run one subject once, with its share of `count` events; return its figures."""
     if subject.rewinds:
         project.rewind(subject.workload)
     settings, registry = project.settings(subject.workload), project.settings("admin")
     load = LOADS[subject.load]
+    events = max(1, round(count * subject.share))
     job = {
         "subject": subject.name,
         "workload": subject.workload,
         "topic": load.topic,
-        "events": max(1, round(count * subject.share)),
+        "event_type": load.event_type,
+        "events": events,
+        "readable": load.readable(events),
         "schema": project.contracts.events[load.event_type].schema,
         "schema_id": project.schema_id(load.event_type),
         "bootstrap": settings.bootstrap_servers,
@@ -43,6 +46,7 @@ def run(project: Project, subject: Subject, count: int) -> dict[str, float]:
             "basic.auth.user.info": f"{settings.registry_username}:{settings.registry_password}",
             "ssl.ca.location": registry.ca_file,
         },
+        "source": {"workload": "bench-source", "password": project.settings("bench-source").password},
         "root": str(project.root),
     }
     python = sys.executable if subject.own else str(ROOT / ".venv-bench" / "bin" / "python")
@@ -61,11 +65,11 @@ def run(project: Project, subject: Subject, count: int) -> dict[str, float]:
             )
         except subprocess.TimeoutExpired as error:
             raise TrialError(f"it took longer than {_PATIENCE} s:\n{_end(said)}") from error
-        answers = [line for line in done.stdout.splitlines() if line.startswith('{"events"')]
+        answers = [line for line in done.stdout.splitlines() if line.startswith('{"figures"')]
         if done.returncode != 0 or not answers:
             raise TrialError(f"it ended with {done.returncode}:\n{_end(said)}")
-    figures: dict[str, float] = json.loads(answers[-1])
-    return {"rate": figures.pop("events") / figures["seconds"]} | figures
+    figures: dict[str, float] = json.loads(answers[-1])["figures"]
+    return figures
 
 
 def _end(said: tempfile._TemporaryFileWrapper[str]) -> str:

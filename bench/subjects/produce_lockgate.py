@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +9,9 @@ from events import events
 from job import Job
 
 job = Job()
-os.environ |= {
-    "LOCKGATE_BOOTSTRAP_SERVERS": job.bootstrap,
-    "LOCKGATE_USERNAME": job.workload,
-    "LOCKGATE_PASSWORD": job.password,
-    "LOCKGATE_CA_FILE": job.ca,
-    "LOCKGATE_REGISTRY_URL": job.registry["url"],
-    "LOCKGATE_REGISTRY_USERNAME": job.registry["basic.auth.user.info"].partition(":")[0],
-    "LOCKGATE_REGISTRY_PASSWORD": job.registry["basic.auth.user.info"].partition(":")[2],
-}
-sys.path.insert(0, job.root)
+job.assume()
 
-from lockgate import Producer  # noqa: E402
+from lockgate import Producer  # noqa: E402  # settings come first
 
 data: list[Any] = [("sink.OrderTaken", event) for event in events(job.events)]
 if job.subject.endswith("typed"):
