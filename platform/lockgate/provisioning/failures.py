@@ -43,6 +43,10 @@ PASSING = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # a leader has moved: the client, or the broker that it asks, has not heard of it yet
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
     # the client's own words for partitions without a leader, and for those that it has not heard of
     KafkaError._NOENT,
     KafkaError._UNKNOWN_PARTITION,
