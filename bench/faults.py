@@ -20,9 +20,10 @@ from pathlib import Path
 import attrs
 import click
 
-from tests.books import ORDER_KEY, Verdict
+from tests.books import KEYED, Verdict
 from tests.crashes import POINTS
-from tests.faults import CRASHES, MODES, Subject, crash
+from tests.faults import MODES, Subject
+from tests.kills import CRASHES, crash
 from tests.outages import OUTAGES, outage
 from tests.proxies import client_ports, proxied, running_proxies
 from tests.sabotage import SABOTAGES, sabotaged
@@ -88,7 +89,7 @@ def print_table(rows: Sequence[dict[str, object]]) -> None:
         holds = "broken: " + ", ".join(row["broken"]) if row["broken"] else "holds"  # type: ignore[arg-type]
         if row["failures"]:
             holds = "not finished"
-        if row["mode"] != ORDER_KEY:
+        if row["mode"] not in KEYED:
             row = row | {"disordered": ""}
         figures = " | ".join(str(row[name]) for name in FIGURES)
         print(f"| {row['fault']} | {row['mode']} | {figures} | {holds} |")

@@ -28,6 +28,7 @@ POINTS = {
     "transaction-committed": "the transaction was committed, and the answer not seen to",
     "revoked": "a rebalance takes partitions, and nothing was done about it",
     "left": "a rebalance takes partitions, and their offsets were committed",
+    "released": "the release of a held key was read, and nothing of what it lets go was committed",
 }
 _ON_ITS_WAY = 0.2
 """Seconds in which the client's own threads send what was given to them."""
@@ -54,6 +55,7 @@ def arm(point: str, nth: int, mark: str) -> None:
     from lockgate.runtime.commits import Commits
     from lockgate.runtime.intake import Intake
     from lockgate.runtime.outcomes import Outcomes
+    from lockgate.runtime.parked import ParkedTopic
     from lockgate.runtime.settlement import AtLeastOnce, CutSettlement, ExactlyOnce
     from lockgate.runtime.transactions import Transactions
 
@@ -130,6 +132,8 @@ def arm(point: str, nth: int, mark: str) -> None:
         case "left":
             for settlement in (AtLeastOnce, ExactlyOnce, CutSettlement):
                 _after(settlement, "leave", end)
+        case "released":
+            _after(ParkedTopic, "_hear", lambda _, *given: end() if given[5].releases else None)
         case _:
             sys.exit(f"there is no point {point}")
 

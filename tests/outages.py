@@ -239,7 +239,7 @@ def outage(
                     environ["PYTHONPATH"] = str(armed_clock(subject.world.root / f"clock-{secrets.token_hex(3)}"))
                 site.riders.append((subject, open_.enter_context(subject.running(environ=environ))))
             _until_all_say(fault.awaited, [running for _, running in site.riders])
-        writing = [pool.submit(subject.write, load, 200 * count, 0.2, enough) for subject in subjects]
+        writing = [pool.submit(subject.write, load, 200 * count, subject.pause, enough) for subject in subjects]
         try:
             time.sleep(1)
             fault.during(site)

@@ -7,12 +7,10 @@ import textwrap
 
 import attrs
 
-from tests.books import AT_LEAST_ONCE, CONCURRENT, EXACTLY_ONCE, ORDER_KEY, Verdict
+from tests.books import AT_LEAST_ONCE, CONCURRENT, EXACTLY_ONCE, HOLDING, ORDER_KEY, Verdict
 from tests.faults import Subject
 
 _PATIENCE = 150.0
-_OUTCOMES = 40
-"""After so many outcomes of handlers the process is killed."""
 
 
 @attrs.frozen
@@ -22,6 +20,7 @@ class Sabotage:
     modes: tuple[str, ...]
     seen: str
     patch: str
+    """Runs before the process does; `met` is a path. Where it uses it, the process is killed once that is there."""
 
 
 SABOTAGES = {
@@ -41,14 +40,16 @@ SABOTAGES = {
             if taken:
                 places = [TopicPartition(*place, offset) for place, offset in taken.items()]
                 self.consumer.commit(offsets=places, asynchronous=False)
-                time.sleep(0.3)  # the moment that the kill has to meet
+                if not met.exists():
+                    met.touch()
+                    time.sleep(60)  # until the kill
             return batch
 
         Intake.take = commit_first
         """,
     ),
     "results claimed and not sent": Sabotage(
-        (AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY, CONCURRENT),
+        (AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY, CONCURRENT, HOLDING),
         "lost",
         """
         from lockgate.runtime.publisher import Publisher
@@ -75,6 +76,15 @@ SABOTAGES = {
         Publisher.results = twice
         """,
     ),
+    "letters that hold nothing": Sabotage(
+        (HOLDING,),
+        "disordered",
+        """
+        from lockgate.contracts.model import Workload
+
+        Workload.holds = property(lambda self: False)
+        """,
+    ),
     "keys that wait for nobody": Sabotage(
         (ORDER_KEY,),
         "disordered",
@@ -85,7 +95,7 @@ SABOTAGES = {
         """,
     ),
     "retries that do not wait": Sabotage(
-        (AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY, CONCURRENT),
+        (AT_LEAST_ONCE, EXACTLY_ONCE, ORDER_KEY, CONCURRENT, HOLDING),
         "early",
         """
         from lockgate.runtime.intake import Intake
@@ -98,19 +108,21 @@ SABOTAGES = {
 
 
 def sabotaged(subject: Subject, name: str, count: int) -> Verdict:
-    """Spoil a process, kill it on the way, let another one go on that is spoilt as well, and return what came of it."""
+    """Spoil a process, and another one after it where the first has to be killed; return what came of a load."""
     load, folder = f"sabotage-{secrets.token_hex(3)}", subject.world.root / f"spoilt-{secrets.token_hex(3)}"
     folder.mkdir()
+    patch, met = SABOTAGES[name].patch, folder / "met"
     head = "import sys\nif 'lockgate' in sys.orig_argv and 'run' in sys.orig_argv:\n"
-    body = textwrap.indent(textwrap.dedent(SABOTAGES[name].patch).strip(), "    ")
+    head += f"    from pathlib import Path\n    met = Path({str(met)!r})\n"
+    body = textwrap.indent(textwrap.dedent(patch).strip(), "    ")
     (folder / "sitecustomize.py").write_text(f"{head}{body}\n", encoding="utf-8")
     environ = {"PYTHONPATH": str(folder)}
-    before = len(subject.world.outcomes())
     subject.write(load, count)
-    with subject.running(environ=environ) as victim:
-        victim.until(lambda: len(subject.world.outcomes()) >= before + _OUTCOMES, "its first outcomes", _PATIENCE)
-        victim.process.kill()
-    with subject.running(environ=environ) as heir:
-        subject.settle(heir)
-        heir.stop()
+    if "met." in patch:
+        with subject.running(environ=environ) as victim:
+            victim.until(met.exists, "the moment of the kill", _PATIENCE)
+            victim.process.kill()
+    with subject.running(environ=environ) as running:
+        subject.settle(running)
+        running.stop()
     return subject.verdict(load, count)

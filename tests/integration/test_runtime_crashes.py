@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.books import AT_LEAST_ONCE, EXACTLY_ONCE, Verdict
-from tests.faults import Subject, crash
+from tests.faults import Subject
+from tests.kills import crash
 from tests.worlds import SharedStack
 
 TELLING = {
