@@ -71,6 +71,13 @@ def _pack_float(value: float) -> bytes:
 
 
 def _write_long(value: int, out: bytearray) -> None:
+    if _SIX_BYTES <= value < _SEVEN_BYTES:  # the times of 1970 to 2039 in milliseconds, all but their first months
+        n = value << 1
+        low, high = n & 0x1FFFFF, n >> 21
+        out += _pack_six(
+            low & 127 | 128, low >> 7 & 127 | 128, low >> 14 | 128, high & 127 | 128, high >> 7 & 127 | 128, high >> 14
+        )
+        return
     if not LONG_MIN <= value <= LONG_MAX:
         raise Misfit("a long (64 bits)", value)
     out += zigzag(value)
@@ -82,6 +89,10 @@ def _write_int(value: int, out: bytearray) -> None:
     out += zigzag(value)
 
 
+_SIX_BYTES, _SEVEN_BYTES = 1 << 34, 1 << 41
+_pack_six = struct.Struct("6B").pack
+
+
 def zigzag(value: int) -> bytes:
     """Return a number as Avro writes it: zigzag, seven bits a byte, the lowest first."""
     n = (value << 1) ^ (value >> 63)
@@ -89,9 +100,6 @@ def zigzag(value: int) -> bytes:
         return bytes((n,))
     if n < 0x4000:
         return bytes((n & 127 | 128, n >> 7))
-    if 1 << 35 <= n < 1 << 42:  # the times of 1970 to 2039 in milliseconds, all but their first months
-        low = n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128
-        return bytes((*low, n >> 35))
     written = bytearray()
     while n > 127:
         written.append(n & 127 | 128)

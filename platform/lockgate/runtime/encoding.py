@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import attrs
 
@@ -42,6 +42,7 @@ _new = tuple.__new__
 
 @attrs.define
 class _Kind:
+    name: str
     event: EventType
     topic: str
     key: str
@@ -57,9 +58,11 @@ class EventEncoder:
         self._workload = workload.name
         self._registry = registry
         self._kinds: dict[str, _Kind] = {}
+        self._classes: dict[type, _Kind] = {}
+        """By the classes of event objects that were seen."""
         for name in workload.publishes:
             event, domain = contracts.events[name], contracts.domain_of(name)
-            self._kinds[name] = _Kind(event, domain.topic.name, domain.key, Encoder(event.schema))
+            self._kinds[name] = _Kind(name, event, domain.topic.name, domain.key, Encoder(event.schema))
 
     def look_up(self) -> None:
         """Look up the schema ids of everything that may be published; raise RegistryError where one is missing."""
@@ -72,21 +75,29 @@ class EventEncoder:
         Raise EventError where it does not fit its schema or may not be published, and RegistryError where its
         schema's id is not known.
         """
-        if type(event) is tuple and len(event) == 2 and type(event[1]) is dict:
+        kind = self._classes.get(type(event))
+        if kind is not None:
+            datum = event.to_avro()
+        elif type(event) is tuple and len(event) == 2 and type(event[1]) is dict:
             name, datum = event
+            kind = self._kinds.get(name) or self._unknown(name)
         elif not is_event(event):
             raise EventError("event", "", "an event object or (full name, dict)", type(event).__name__)
         elif isinstance(event, tuple):
             name, datum = event
+            kind = self._kinds.get(name) or self._unknown(name)
         else:
-            name, datum = event.__avro_name__, event.to_avro()
-        kind = self._kinds.get(name)
-        if kind is None:
-            listed = ", ".join(self._kinds) or "nothing"
-            raise EventError(name, "", f"an event type that {self._workload} publishes ({listed})", name)
+            name = type(event).__avro_name__
+            kind = self._kinds.get(name) or self._unknown(name)
+            self._classes[type(event)] = kind
+            datum = event.to_avro()
         value = kind.encoder.encode(datum, kind.head or self._head(kind))
         # past the class's own constructor, which is a Python function
-        return _new(Encoded, (name, kind.topic, datum[kind.key].encode(), value))
+        return _new(Encoded, (kind.name, kind.topic, datum[kind.key].encode(), value))
+
+    def _unknown(self, name: str) -> NoReturn:
+        listed = ", ".join(self._kinds) or "nothing"
+        raise EventError(name, "", f"an event type that {self._workload} publishes ({listed})", name)
 
     def _head(self, kind: _Kind) -> bytes:
         if kind.head is None:

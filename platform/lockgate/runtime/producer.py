@@ -88,7 +88,7 @@ class Producer:
         self._failed = 0
         self._lock = threading.Lock()  # callbacks run in whichever thread polls
         self._poller: threading.Thread | None = None
-        self._closed = threading.Event()
+        self._closed = False
         self._unheard = 0
         self._scope = Scope(workload, self._client, self._behind) if self._own_id is not None else None
         self._declared_at = str(declared.location)
@@ -219,7 +219,7 @@ class Producer:
         What has no answer after `timeout` seconds is given up and counts as not taken, although it may have arrived.
         A second call does nothing.
         """
-        if self._closed.is_set():
+        if self._closed:
             return
         try:
             if self._drained(timeout):
@@ -227,7 +227,7 @@ class Producer:
                 self._drained(_PURGED)
             self._raise_failures()
         finally:
-            self._closed.set()
+            self._closed = True
             if self._poller is not None:
                 self._poller.join()
             self._links.close()
@@ -281,7 +281,7 @@ class Producer:
 
     def _produced(self, record: _Record, on_delivery: OnDelivery | None) -> bool:
         """Hand a record to the client; return whether its queue had room."""
-        if self._closed.is_set():
+        if self._closed:
             raise UsageError(f"the producer of {self._workload} is closed")
         if self._scope is not None and not self._scope.open:
             raise UsageError(f"{self._workload} writes in transactions", next_step="with producer.transaction(): …")
@@ -312,7 +312,7 @@ class Producer:
                 self._poller.start()
 
     def _poll(self) -> None:
-        while not self._closed.is_set():
+        while not self._closed:
             self._client.poll(0.1)
 
     def _delivered(

@@ -53,6 +53,15 @@ def round_trip(type_: Any, value: Any) -> Any:
     return Decoder(schema, schema).decode(Encoder(schema).encode({"value": value}), 0)["value"]
 
 
+@pytest.mark.parametrize("bits", range(63))
+def test_longs_of_every_length_are_written_in_as_few_bytes_as_avro_says(bits: int) -> None:
+    schema = {"type": "record", "name": "t.E", "fields": [{"name": "value", "type": "long"}]}
+    for value in (1 << bits, (1 << bits) - 1, -1 << bits, (-1 << bits) - 1, (1 << bits) // 3, -(1 << bits) // 3):
+        zigzag = 2 * value if value >= 0 else -2 * value - 1
+        assert len(Encoder(schema).encode({"value": value})) == max(1, -(-zigzag.bit_length() // 7))
+        assert round_trip("long", value) == value
+
+
 def test_the_path_leads_to_the_value() -> None:
     datum = order()
     datum["lines"][1]["amount"] = "1.50"

@@ -52,6 +52,10 @@ class Made:
         return {"item_id": "äpfel", "size": 3}
 
 
+class Gone(Made):
+    __avro_name__: ClassVar[str] = "items.Gone"
+
+
 @pytest.fixture
 def subjects() -> Subjects:
     return Subjects({"items-topic-items.Made": 258})
@@ -64,6 +68,14 @@ def test_an_event_is_framed_with_its_id_and_keyed_by_the_contract(subjects: Subj
         assert (encoded.event_type, encoded.topic, encoded.key) == ("items.Made", "items-topic", "äpfel".encode())
         assert encoded.value[:5] == b"\x00\x00\x00\x01\x02"
         assert Decoder(MADE.schema, MADE.schema).decode(encoded.value) == {"item_id": "äpfel", "size": 3}
+
+
+def test_a_class_that_was_seen_is_taken_for_its_own_type_and_refused_as_often_as_it_comes(subjects: Subjects) -> None:
+    encoder = EventEncoder(CONTRACTS, WRITER, subjects)
+    for _ in range(2):
+        assert encoder.encode(Made()).event_type == "items.Made"
+        with pytest.raises(EventError, match=re.escape("an event type that writer publishes (items.Made)")):
+            encoder.encode(Gone())
 
 
 def test_an_id_is_looked_up_once(subjects: Subjects) -> None:
