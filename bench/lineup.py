@@ -110,6 +110,7 @@ TARGETS = (
     Target(("dict", "rate"), ("faststream", "rate"), at_least=30),
     Target(("dict", "rate"), ("faststream-batch", "rate"), at_least=1.3),
     Target(("produce-dict", "rate"), ("produce-bare", "rate"), at_least=0.80),
+    Target(("produce-typed", "rate"), ("produce-bare", "rate"), at_least=0.80),
     Target(("relay-once", "rate"), ("relay", "rate"), at_least=0.60),
     Target(("poison-1", "rate"), ("clean", "rate"), at_least=0.90),
     Target(("poison-100", "rate"), ("clean", "rate"), at_least=0.10),
