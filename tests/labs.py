@@ -100,16 +100,22 @@ class Pausing:
         self.looks += 1
 
 
+def contracts_with(workload: Workload) -> Contracts:
+    """Return contracts with two domains and one workload."""
+
+    def domain(name: str, schema: dict[str, Any]) -> Domain:
+        kind = EventType(f"{name}.{schema['name']}", schema, HERE)
+        return Domain(name, OWNER, TopicSpec(name, 4, 1, -1), "id", "FULL", (kind,), (), (), HERE)
+
+    declared = DeclaredService("service", "service", OWNER, (workload,), HERE)
+    return Contracts(Path(), (domain("items", SCHEMA), domain("mail", SENT)), (declared,))
+
+
 class Lab:
     """One workload on a mock cluster."""
 
     def __init__(self, bootstrap: str, group: str) -> None:
-        def domain(name: str, schema: dict[str, Any]) -> Domain:
-            kind = EventType(f"{name}.{schema['name']}", schema, HERE)
-            return Domain(name, OWNER, TopicSpec(name, 4, 1, -1), "id", "FULL", (kind,), (), (), HERE)
-
         self.settings = Settings(bootstrap)
-        self._domains = (domain("items", SCHEMA), domain("mail", SENT))
         self.workload = Workload(group, "service", ("items.Made",), ("mail.Sent",), (), HERE)
         self.stop = Stop(3600)
         self.service = Service("service")
@@ -156,9 +162,7 @@ class Lab:
     def run(self, topics: Sequence[str] = ("items",)) -> None:
         """Run the workload until the stop."""
         registry: Any = self.registry
-        declared = DeclaredService("service", "service", OWNER, (self.workload,), HERE)
-        contracts = Contracts(Path(), self._domains, (declared,))
-
+        contracts = contracts_with(self.workload)
         assembly = assemble(
             contracts,
             self.workload,
@@ -174,7 +178,7 @@ class Lab:
         )
         control: Any = self.control
         assembly.intake.control = control
-        self.intake, self.loop = assembly.intake, assembly.loop
+        self.assembly, self.intake, self.loop = assembly, assembly.intake, assembly.loop
         while not assembly.settlement.prepare():
             pass
         assembly.loop.run(topics)

@@ -12,9 +12,11 @@ import attrs
 from lockgate.errors import SettingsError
 
 __all__ = [
+    "LAST_PORT",
     "Settings",
     "credentials_directory",
     "home_directory",
+    "metrics_port_of",
     "read_env_file",
     "settings_for",
     "write_env_file",
@@ -39,6 +41,7 @@ _GUARDED = {
 """librdkafka properties that guarantees rest on."""
 _OF_THE_BROKERS = {"heartbeat.interval.ms", "session.timeout.ms"}
 """What a client may not say under KIP-848's group protocol."""
+LAST_PORT = 65535
 
 
 def _secret(_: object) -> str:
@@ -60,6 +63,10 @@ class Settings:
     registry_password: str | None = attrs.field(default=None, repr=_secret)
     kafka: Mapping[str, str] = attrs.field(factory=dict)
     """Further librdkafka properties, none of which a guarantee rests on."""
+    metrics_host: str = "127.0.0.1"
+    """Where a running workload listens for who asks for its metrics."""
+    metrics_port: int | None = None
+    """0: any that is free; None: it does not listen."""
 
     def client_config(self) -> dict[str, Any]:
         """Return the librdkafka properties that every client of this principal shares."""
@@ -110,6 +117,16 @@ def settings_for(principal: str, root: Path, environ: Mapping[str, str] | None =
     return _settings(values)
 
 
+def metrics_port_of(values: Mapping[str, str]) -> int | None:
+    """Return the `LOCKGATE_METRICS_PORT` among variables; raise SettingsError where it is no port."""
+    text = values.get("LOCKGATE_METRICS_PORT")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) <= LAST_PORT):
+        raise SettingsError(f"LOCKGATE_METRICS_PORT is {text!r}; it takes a port, or 0 for any that is free")
+    return int(text)
+
+
 def read_env_file(file: Path) -> dict[str, str]:
     """Return the `NAME=VALUE` lines of a file; raise SettingsError where it cannot be read or has other lines."""
     values = {}
@@ -155,6 +172,11 @@ def _settings(values: Mapping[str, str]) -> Settings:
     ca_file = values.get("LOCKGATE_CA_FILE") or None
     if ca_file is not None and not Path(ca_file).is_file():
         mistakes.append(f"LOCKGATE_CA_FILE: there is no file {ca_file}")
+    port = None
+    try:
+        port = metrics_port_of(values)
+    except SettingsError as error:
+        mistakes.append(error.message)
     if mistakes:
         raise SettingsError("; ".join(mistakes))
     return Settings(
@@ -166,6 +188,8 @@ def _settings(values: Mapping[str, str]) -> Settings:
         registry_username=values.get("LOCKGATE_REGISTRY_USERNAME") or None,
         registry_password=values.get("LOCKGATE_REGISTRY_PASSWORD") or None,
         kafka=kafka,
+        metrics_host=values.get("LOCKGATE_METRICS_HOST") or "127.0.0.1",
+        metrics_port=port,
     )
 
 

@@ -47,6 +47,19 @@ class TestSettingsFor:
             kafka={"client.rack": "x"},
         )
 
+    def test_metrics_are_off_unless_a_port_is_named(self, tmp_path: Path) -> None:
+        environ = {"LOCKGATE_BOOTSTRAP_SERVERS": "a:1"}
+        assert settings_for("tracker", tmp_path, environ).metrics_port is None
+        environ |= {"LOCKGATE_METRICS_PORT": "0", "LOCKGATE_METRICS_HOST": "0.0.0.0"}  # noqa: S104  # a container's
+        settings = settings_for("tracker", tmp_path, environ)
+        assert (settings.metrics_host, settings.metrics_port) == ("0.0.0.0", 0)  # noqa: S104  # as above
+
+    @pytest.mark.parametrize("port", ["x", "-1", "65536", "80.5", "²"])
+    def test_what_is_no_port_is_refused(self, tmp_path: Path, port: str) -> None:
+        environ = {"LOCKGATE_BOOTSTRAP_SERVERS": "a:1", "LOCKGATE_METRICS_PORT": port}
+        with pytest.raises(SettingsError, match="LOCKGATE_METRICS_PORT is"):
+            settings_for("tracker", tmp_path, environ)
+
     def test_the_local_stacks_file_is_read_where_no_brokers_are_named(self, tmp_path: Path) -> None:
         environ = home_with(
             tmp_path,

@@ -19,16 +19,21 @@ __all__ = ["run"]
 @click.command()
 @click.argument("name")
 @click.option("--workload", "only", is_flag=True, help="NAME is a workload, although a service is called so too.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Serve metrics there, for a service from there on: one port a workload. 0: any that is free.",
+)
 @click.option("--parent", type=int, hidden=True, help="Stop when this process is no longer the parent.")
 @pass_project
-def run(project: Project, name: str, only: bool, parent: int | None) -> int:
+def run(project: Project, name: str, only: bool, metrics_port: int | None, parent: int | None) -> int:
     """Run NAME until Ctrl-C: a service (a process for each workload), or one workload (this process)."""
     configure()
     contracts = project.contracts
     grace = _grace()
     services = {service.name: service for service in contracts.services}
     if not only and name in services:
-        return run_service(contracts, services[name], grace=grace, parent=parent)
+        return run_service(contracts, services[name], grace=grace, parent=parent, metrics_port=metrics_port)
     if name not in contracts.workloads:
         raise UsageError(
             f"neither a service nor a workload is called {name!r}",
@@ -38,7 +43,7 @@ def run(project: Project, name: str, only: bool, parent: int | None) -> int:
     stop.install()
     if parent is not None:
         stop_with_parent(stop, parent)
-    run_workload(contracts, contracts.workload(name), stop)
+    run_workload(contracts, contracts.workload(name), stop, metrics_port=metrics_port)
     return 0
 
 

@@ -12,6 +12,7 @@ from lockgate.contracts.model import Contracts, Workload
 from lockgate.errors import UsageError
 from lockgate.runtime.channel import Channel
 from lockgate.runtime.clock import SteadyClock
+from lockgate.runtime.commits import Commits
 from lockgate.runtime.concurrent import ConcurrentLoop
 from lockgate.runtime.dispatch import Table
 from lockgate.runtime.encoding import EventEncoder, SubjectSource
@@ -43,6 +44,10 @@ class Assembly:
     intake: Intake
     encoder: EventEncoder
     settlement: Settlement
+    parts: Parts
+    commits: Commits | None
+    """None where offsets go in transactions alone."""
+    transactions: Transactions | None
 
 
 def assemble(
@@ -80,8 +85,12 @@ def assemble(
     parts = Parts(workload, domain, table, intake, publisher, outcomes, reader, encoder, patience, stop)
     if workload.parks:
         cut = CutSettlement(parts, Transactions(channel))
-        return Assembly(KeyedLoop(parts, cut), intake, encoder, cut)
-    settlement: Settlement = ExactlyOnce(parts, Transactions(channel)) if workload.exactly_once else AtLeastOnce(parts)
+        return Assembly(KeyedLoop(parts, cut), intake, encoder, cut, parts, cut.commits, cut.transactions)
     concurrent = workload.concurrency > 1 or workload.order == "key"
-    loop = ConcurrentLoop(parts, settlement) if concurrent else Loop(parts, settlement)
-    return Assembly(loop, intake, encoder, settlement)
+    make = ConcurrentLoop if concurrent else Loop
+    if workload.exactly_once:
+        transactions = Transactions(channel)
+        whole = ExactlyOnce(parts, transactions)
+        return Assembly(make(parts, whole), intake, encoder, whole, parts, None, transactions)
+    plain = AtLeastOnce(parts)
+    return Assembly(make(parts, plain), intake, encoder, plain, parts, plain.commits, None)

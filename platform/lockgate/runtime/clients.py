@@ -11,7 +11,7 @@ from lockgate.connection import Settings
 from lockgate.errors import ClusterDenied, ClusterError, ClusterUnavailable, LockgateError, SettingsError
 from lockgate.runtime.logs import bridge
 
-__all__ = ["connect_consumer", "connect_control", "connect_producer", "trouble_of"]
+__all__ = ["connect_consumer", "connect_control", "connect_onlooker", "connect_producer", "trouble_of"]
 
 _CONSUMER_DEFAULTS: dict[str, Any] = {
     "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a fast loop
@@ -85,6 +85,21 @@ def connect_control(settings: Settings, workload: str, on_error: OnError) -> Con
     config |= {"group.id": workload, "client.id": f"{workload}~control", "error_cb": on_error}
     try:
         return Consumer(config, logger=bridge(workload, group=workload))
+    except KafkaException as error:
+        raise _refused(error) from error
+
+
+def connect_onlooker(settings: Settings, workload: str) -> Consumer:
+    """Return a consumer that only asks, where partitions end and what the workload's group has committed.
+
+    It sees what is written, also in transactions that are still open. It says nothing: the workload's own clients tell
+    what is wrong with the brokers.
+    """
+    config = settings.client_config() | _CONSUMER_GUARANTEES
+    config |= {"group.protocol": "classic", "isolation.level": "read_uncommitted", "log_level": 0}
+    config |= {"group.id": workload, "client.id": f"{workload}~metrics"}
+    try:
+        return Consumer(config)
     except KafkaException as error:
         raise _refused(error) from error
 

@@ -55,6 +55,12 @@ class Commits:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commits")
         self._under_way: tuple[Future[list[TopicPartition]], _Entries] | None = None
         self._begun_at = 0.0
+        self.made = 0
+        """Commits that the brokers took, of several partitions each."""
+        self.failed = 0
+        """Commits that they did not take, or not for every partition."""
+        self.last_at: float | None = None
+        """When they took the last one: seconds since the epoch."""
         self._log = logger_for(workload, group=workload)
 
     def now_and_then(self) -> None:
@@ -98,6 +104,7 @@ class Commits:
                         progress.committed(offset)
             except KafkaException as raised:
                 error = raised.args[0]
+            self._count(error is None)
             if error is None:
                 return
             if error.code() in HOPELESS or time.monotonic() > deadline:
@@ -116,6 +123,13 @@ class Commits:
         answers: Any = self._consumer.commit(offsets=offsets, asynchronous=False)
         return list(answers)
 
+    def _count(self, taken: bool) -> None:
+        if taken:
+            self.made += 1
+            self.last_at = time.time()
+        else:
+            self.failed += 1
+
     def _answered(self) -> None:
         """Note what did not arrive: the next commit carries it again."""
         if self._under_way is None:
@@ -126,6 +140,7 @@ class Commits:
             errors = {(answer.topic, answer.partition): answer.error for answer in future.result() if answer.error}
         except KafkaException as raised:
             errors = {progress.place: raised.args[0] for progress, _ in entries}
+        self._count(not errors)
         if not errors:
             if self._patience.troubled:
                 self._patience.over(COMMITTING)

@@ -17,6 +17,7 @@ from lockgate.runtime.parts import Parts
 from lockgate.runtime.pools import pool_for
 from lockgate.runtime.refusals import Refusals
 from lockgate.runtime.settlement import Settlement
+from lockgate.runtime.timing import Timing
 
 __all__ = ["ConcurrentLoop"]
 
@@ -64,6 +65,8 @@ class ConcurrentLoop:
         self._throttled: set[Place] = set()
         self._plenty = _BATCH + 2 * workload.concurrency
         self._full_since: float | None = None
+        self.handling = Timing()
+        """Of the handlers that have ended, each by itself."""
         self._log = logger_for(workload.name, group=workload.name)
         parts.intake.observe(self)
 
@@ -134,7 +137,7 @@ class ConcurrentLoop:
         elif room := self._room():
             busy = any(share.jobs for share in self._shares.values())
             self._dispatch(self._intake.take(room, 0.0 if ended else _BUSY if busy else _IDLE))
-        if not room or self._in_hand() > self._plenty:
+        if not room or self.in_hand > self._plenty:
             time.sleep(_BUSY)  # the handlers have enough to do: let them, a busy loop would take their time away
         self._settlement.commit()
         self._patience.check()
@@ -148,6 +151,7 @@ class ConcurrentLoop:
         jobs: list[Job] = []
         for message in batch:
             if message.error() is not None:
+                self._intake.no_record()
                 self._report(message)
                 continue
             share = self._shares.get((message.topic(), message.partition()))
@@ -224,6 +228,7 @@ class ConcurrentLoop:
         leaving: BaseException | None = None
         going_on = False
         for job in ended:
+            self.handling.add(job.seconds)
             job.share.let_go(job)
             if job.share.dead:
                 going_on |= self._lanes.resume(job)
@@ -282,8 +287,15 @@ class ConcurrentLoop:
                 self._shares[place] = Share(progress)
                 self._intake.go_back(progress, progress.rewind(), until)
 
-    def _in_hand(self) -> int:
-        return sum(share.jobs for share in self._shares.values())
+    @property
+    def in_hand(self) -> int:
+        """Return how many records were taken and have no outcome yet."""
+        return sum(share.jobs for share in list(self._shares.values()))  # partitions come and go: others read it, too
+
+    @property
+    def at_work(self) -> int:
+        """Return how many handlers are at work."""
+        return sum(share.running for share in list(self._shares.values()))
 
     def _room(self) -> int:
         """Return how many records may be taken now; throttle partitions where there is no room for long.
@@ -292,7 +304,7 @@ class ConcurrentLoop:
         they are slow, partitions that have much in hand are throttled, so that the others get their turn.
         """
         shares = self._shares.values()
-        jobs, size = self._in_hand(), sum(share.bytes for share in shares)
+        jobs, size = self.in_hand, sum(share.bytes for share in shares)
         part = _IN_HAND // max(1, len(shares))
         if size < _BYTES_IN_HAND:
             roomy = jobs <= _IN_HAND // 2

@@ -90,6 +90,22 @@ class Intake:
         self.control: Control | None = None
         """Whom to ask whether to take records at all."""
         self._paused = False
+        self.batches = 0
+        """How often the client had something."""
+        self.taken = 0
+        """Records that it had; one that is put back, or read again, counts each time."""
+        self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
+        """How often partitions came, were given back, and were another process's already."""
+
+    @property
+    def paused(self) -> bool:
+        """Return whether an operator's pause is carried out."""
+        return self._paused
+
+    @property
+    def waiting(self) -> int:
+        """Return how many partitions wait for a time."""
+        return self._pauses.waiting
 
     def now(self) -> float:
         """Return the time that due times are held against: milliseconds since the epoch."""
@@ -128,7 +144,7 @@ class Intake:
                 self._paused = self.control.paused
                 self._log.info("Paused: no records are taken" if self._paused else "Going on: records are taken again")
         if at_most == 0 or self._paused:
-            return self._stand(idle)
+            return self._counted(self._stand(idle))
         if self._pauses.all:
             self._pauses.go_on()
         now = self.now()
@@ -146,7 +162,17 @@ class Intake:
         if self._reported:
             batch[:0] = self._reported
             self._reported = []
+        return self._counted(batch)
+
+    def _counted(self, batch: list[Any]) -> list[Any]:
+        if batch:
+            self.batches += 1
+            self.taken += len(batch)
         return batch
+
+    def no_record(self) -> None:
+        """Note that a message of the batch in hand is no record."""
+        self.taken -= 1
 
     def settled(self) -> None:
         """Note that the batch in hand is settled."""
@@ -255,6 +281,7 @@ class Intake:
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self.joined = True
+        self.rebalances["assigned"] += 1
         self._patience.over("join its group")
         self._patience.over("login")
         for entry in partitions:
@@ -268,6 +295,7 @@ class Intake:
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = set(_places(partitions))
+        self.rebalances["revoked"] += 1
         if self.keepalive.steering:
             self.blocked |= places
             if not self.keepalive.wait_until_idle(self._finish_within):
@@ -280,6 +308,7 @@ class Intake:
         self._log.info("Partitions given back", partitions=partitions_text(_places(partitions)))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.rebalances["lost"] += 1
         if self.keepalive.steering:
             self.blocked |= set(_places(partitions))
         if self._observer is not None:

@@ -52,12 +52,19 @@ class KeyedLoop(ConcurrentLoop):
         self._in_doubt: dict[Place, int | None] = {}
         """Where nobody knows what was committed, and with what to begin there if nothing was."""
         self._parking = names.parked_topic(self._topic, self._workload.name)
+        self.parked = 0
+        """Records that were sent to the parked topic."""
         self._waiting = ParkedTopic(
             self._parking, self._intake, self._publisher, self._parked, self._log, holding=self._holding
         )
 
     def _make_lanes(self) -> Lanes:
         return Lanes(stopping=True)
+
+    @property
+    def keys(self) -> list[Keys[Job]]:
+        """Return what is known of keys, by partition number."""
+        return [number.keys for number in list(self._numbers.values())]  # others read it, too
 
     def begin(self, topics: Sequence[str]) -> None:
         """Join the group."""
@@ -309,6 +316,10 @@ class KeyedLoop(ConcurrentLoop):
             self._refusals.over(tickets)
             self._patience.over(TRANSACTING)
             self._outcomes.finish(ticket for ticket in tickets if ticket not in self._parked)
+            self.parked += sum(
+                ticket.outcome == "retried" and ticket.failure is not None
+                for ticket in self._parked.intersection(tickets)
+            )
             for ticket in tickets:
                 self._follow(ticket)
             self._parked.difference_update(tickets)

@@ -75,6 +75,16 @@ class Keys(Generic[T]):
         return self._copies >= self._most
 
     @property
+    def waiting(self) -> int:
+        """Return how many keys have copies."""
+        return len(self._keys)
+
+    @property
+    def copies(self) -> int:
+        """Return how many copies there are; what stands for a dead letter that holds its key is one."""
+        return self._copies
+
+    @property
     def held(self) -> int:
         """Return how many keys are held."""
         return self._held

@@ -58,6 +58,7 @@ class Job:
         "ident",
         "lane",
         "message",
+        "seconds",
         "share",
         "size",
         "stage",
@@ -82,6 +83,8 @@ class Job:
         self.error: BaseException | None = None
         self.stage = "handle"
         """Where the error was raised: `read`, `handle` or `publish`."""
+        self.seconds = 0.0
+        """How long its handler took."""
         self.term = -1
         """The term of the breaker in which its handler began."""
 

@@ -18,6 +18,7 @@ from lockgate.runtime.reader import HEAD
 from lockgate.runtime.record import Record
 from lockgate.runtime.results import collect
 from lockgate.runtime.settlement import Settlement
+from lockgate.runtime.timing import Timing
 
 __all__ = ["Loop"]
 
@@ -43,6 +44,10 @@ class Loop:
         self._stop = parts.stop
         self.outage = breaker_of(parts.workload)
         self._cut_short = False  # the batch in hand, by an outage
+        self.in_hand = 0
+        """Messages of the batch in hand."""
+        self.handling = Timing()
+        """Of the records that were seen to: reading them and handling them."""
         self._runner = asyncio.Runner()
         self._decoding = Decoding(
             parts.workload, parts.domain, parts.table, reader=parts.reader, patience=parts.patience
@@ -62,6 +67,11 @@ class Loop:
         finally:
             self.end()
 
+    @property
+    def at_work(self) -> int:
+        """Return how many handlers are at work."""
+        return int(self.in_hand > 0)
+
     def begin(self, topics: Sequence[str]) -> None:
         """Join the group."""
         self._intake.subscribe(topics, self._settlement)
@@ -72,14 +82,17 @@ class Loop:
         batch = intake.take(min(self._pace.size, self.outage.limit()))
         if batch:
             started = time.monotonic()
+            self.in_hand, taken = len(batch), intake.taken
             intake.keepalive.busy()
             seen = self._handle(batch)
             waiting = time.monotonic()
+            self.handling.add(waiting - started, seen - (taken - intake.taken))
             if self._cut_short:
                 self._settlement.abandon()
             else:
                 self._settlement.settle()
             intake.settled()
+            self.in_hand = 0
             self._pace.handled(seen, waiting - started, time.monotonic() - waiting)
         self._settlement.commit()
         self._patience.check()
@@ -117,6 +130,7 @@ class Loop:
                         intake.put_back(batch[index:])
                     return index
                 if message.error() is not None:
+                    intake.no_record()
                     intake.report(message)
                     continue
                 if message.partition() != partition or message.topic() != topic:

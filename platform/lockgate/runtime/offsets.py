@@ -112,6 +112,11 @@ class Progress:
         """Return what a commit says beside its offset: how far was read, and what of it is unfinished."""
         return note_of(self._next, zip(self._begins, self._ends, strict=True))
 
+    @property
+    def last_committed(self) -> int | None:
+        """Return what was committed last in this assignment; None where that is not known."""
+        return self._committed if self._committed >= 0 else None
+
     def is_committed(self, offset: int) -> bool:
         """Tell whether a record is behind what was committed."""
         return offset < self._committed

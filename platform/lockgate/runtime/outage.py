@@ -51,6 +51,11 @@ class Outage:
         """How often it has opened, after probes too: a handler that began in an earlier term tells nothing of now."""
 
     @property
+    def failing(self) -> int:
+        """Return how many of the last records have failed, while it is closed."""
+        return list(self._last).count(False)
+
+    @property
     def wait(self) -> float:
         """Return for how many seconds no record is taken after the last failure."""
         return self._spec.probe_ms / 1000 * min(1 << min(self._failed_probes, 10), _LONGEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -47,6 +48,12 @@ class Outcomes:
         """Whether `note` has a purpose."""
         self.counts: dict[Outcome, int] = {"handled": 0, "skipped": 0, "retried": 0, "dead-lettered": 0}
         """Since the start; the loop adds what led to nothing that was sent."""
+        self.tiers: Counter[int] = Counter()
+        """Of what was retried, by the tier that it went to."""
+        self.letters: Counter[tuple[str, str]] = Counter()
+        """Of what was dead-lettered, by stage and reason."""
+        self.published: Counter[tuple[str, str]] = Counter()
+        """Results that are on the brokers, by topic and event type."""
 
     def note(self, progress: Progress, message: Any, envelope: Envelope | None, outcome: Outcome) -> None:
         """Keep an outcome that needs no acknowledgement, to be written down with those that do."""
@@ -114,7 +121,13 @@ class Outcomes:
     def _finish(self, ticket: Ticket) -> None:
         record, failure, source = ticket.record, ticket.failure, ticket.record.source
         self.counts[ticket.outcome] += 1
+        for topic, event_type, _ in ticket.results:
+            self.published[topic, event_type] += 1
         if failure is not None:
+            if ticket.tier is None:
+                self.letters[failure.stage, failure.reason] += 1
+            else:
+                self.tiers[ticket.tier] += 1
             self._log.warning(
                 "Dead-lettered" if ticket.tier is None else f"Sent to retry tier {ticket.tier}",
                 topic=source.topic,

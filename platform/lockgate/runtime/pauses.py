@@ -29,6 +29,11 @@ class Pauses:
     def __contains__(self, place: object) -> bool:
         return place in self._waiting or place in self._throttled or place in self._standing
 
+    @property
+    def waiting(self) -> int:
+        """Return how many partitions wait for a time."""
+        return len(self._waiting)
+
     def is_waiting(self, place: Place) -> bool:
         """Tell whether a partition waits for a time."""
         return place in self._waiting

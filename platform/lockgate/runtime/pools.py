@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -127,7 +128,9 @@ class Threads:
                             self._work.wait()
                         self._hints = max(0, self._hints - 1)
                     continue
+                begun = time.monotonic()
                 _handle(job, self._workload, self._encoder, runner)
+                job.seconds = time.monotonic() - begun
                 self._ended.append(job)  # first: whoever sees that nothing runs any more finds it among the ended
                 self._lanes.done(job)
 
@@ -181,12 +184,14 @@ class Tasks:
             self._tasks.add(task)
 
     async def _run(self, job: Job) -> None:
+        begun = time.monotonic()
         try:
             await self._handle(job)
         except (
             BaseException
         ) as error:  # an exit that the handler asks for is the loop's to carry out, not this thread's
             job.error = error
+        job.seconds = time.monotonic() - begun
         self._ended.append(job)
         self._lanes.done(job)
         task = asyncio.current_task()

@@ -16,6 +16,7 @@ from lockgate.runtime.journal import Outcome
 from lockgate.runtime.offsets import Progress
 from lockgate.runtime.record import Failure, Record
 from lockgate.runtime.retries import Retry
+from lockgate.runtime.timing import Timing
 
 __all__ = ["TOO_LARGE", "Publisher"]
 
@@ -50,6 +51,8 @@ class Publisher:
         self._parking = names.parked_topic(topic, workload)
         self._letters = names.dead_letter_topic(topic, workload)
         self._open: list[Ticket] = []
+        self.settling = Timing()
+        """Of the waits for the brokers' answers, of several records each."""
 
     def results(self, progress: Progress, record: Record, attempt: int, events: Sequence[Encoded]) -> None:
         """Send a handler's results: ids derived from the input's, its trace continued."""
@@ -107,6 +110,7 @@ class Publisher:
         """
         finished: list[Ticket] = []
         stuck: list[Ticket] = []
+        begun = time.monotonic() if self._open else None
         self._channel.flush()
         while self._open:
             for ticket in self.take():
@@ -119,6 +123,8 @@ class Publisher:
                     stuck.append(ticket)
             self._channel.flush()
         self._channel.mend(error for ticket in stuck for _, _, error in ticket.errors)
+        if begun is not None:
+            self.settling.add(time.monotonic() - begun)
         return finished, stuck
 
     def take(self) -> list[Ticket]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-from lockgate.connection import credentials_directory, read_env_file
+from lockgate.connection import LAST_PORT, credentials_directory, metrics_port_of, read_env_file
 from lockgate.contracts.model import Contracts, Service, Workload
 from lockgate.errors import SettingsError, UsageError
 from lockgate.runtime.logs import logger_for
@@ -23,13 +23,21 @@ _INTERRUPTED = 130
 _IDENTITY = ("LOCKGATE_USERNAME", "LOCKGATE_PASSWORD", "LOCKGATE_PASSWORD_FILE")
 
 
-def run_service(contracts: Contracts, service: Service, *, grace: float, parent: int | None = None) -> int:
+def run_service(
+    contracts: Contracts,
+    service: Service,
+    *,
+    grace: float,
+    parent: int | None = None,
+    metrics_port: int | None = None,
+) -> int:
     """Run every consuming workload of a service until a signal; return the exit code.
 
     It is 0 after an orderly stop, 2 where a child failed, 130 after a second signal. The first SIGINT or SIGTERM lets
     the children finish what they have in hand, the second one ends them. One that ends by itself takes the others
     along: half a service is an outage that nobody notices. Children notice the loss of this process themselves; the
-    loss of `parent`, where one is named, counts as a signal here.
+    loss of `parent`, where one is named, counts as a signal here. `metrics_port`, or else the one in the settings, is
+    the first child's; the others have those that follow.
     """
     workloads = [workload for workload in service.workloads if workload.consumes]
     if not workloads:
@@ -44,7 +52,21 @@ def run_service(contracts: Contracts, service: Service, *, grace: float, parent:
         )
     # all of them before the first child is started: a mistake leaves nothing half running
     environments = {workload.name: _environment(contracts, workload, os.environ) for workload in workloads}
+    first = metrics_port_of(os.environ) if metrics_port is None else metrics_port
+    for workload, port in zip(workloads, _ports(first, len(workloads)), strict=False):
+        environments[workload.name] |= {"LOCKGATE_METRICS_PORT": str(port)}
     return _Family(contracts, workloads, environments, grace, parent).run()
+
+
+def _ports(first: int | None, count: int) -> Sequence[int]:
+    """Return a port for each child, in their order; 0, which stands for any that is free, is the same for all."""
+    if first is None:
+        return ()
+    if not first:
+        return [0] * count
+    if first + count - 1 > LAST_PORT:
+        raise SettingsError(f"LOCKGATE_METRICS_PORT is {first}: there are no {count} ports from there on")
+    return range(first, first + count)
 
 
 def _environment(contracts: Contracts, workload: Workload, environ: Mapping[str, str]) -> dict[str, str]:

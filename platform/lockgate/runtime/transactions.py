@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.runtime.channel import Channel, Ticket, is_fatal
+from lockgate.runtime.timing import Timing
 
 __all__ = ["TRANSACTING", "Ending", "Transactions", "insist"]
 
@@ -44,6 +45,11 @@ class Transactions:
         self._channel = channel
         self._timeout = timeout
         self._prepared = False
+        self.spent = Timing()
+        """Of all transactions, however they ended."""
+        self.ended = dict.fromkeys(Ending, 0)
+        self.committed_at: float | None = None
+        """When the last one was committed: seconds since the epoch."""
 
     def prepare(self) -> KafkaError | None:
         """Take the transactional id, where that has not been done; return why it could not be."""
@@ -67,6 +73,17 @@ class Transactions:
         `metadata` is the consumer group's, as it was when the records were taken: the brokers refuse it after the
         group has moved on. Where an output is refused, the tickets tell which.
         """
+        begun = time.monotonic()
+        ending, error = self._run(tickets, positions, metadata)
+        self.spent.add(time.monotonic() - begun)
+        self.ended[ending] += 1
+        if ending is Ending.COMMITTED:
+            self.committed_at = time.time()
+        return ending, error
+
+    def _run(
+        self, tickets: Sequence[Ticket], positions: list[TopicPartition], metadata: Any
+    ) -> tuple[Ending, KafkaError | None]:
         for ticket in tickets:
             ticket.reset()
         error = self.prepare()

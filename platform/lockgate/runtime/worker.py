@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,17 @@ from lockgate.errors import (
 )
 from lockgate.registry import Registry
 from lockgate.runtime.assembly import assemble
-from lockgate.runtime.clients import connect_consumer, connect_control, connect_producer
+from lockgate.runtime.clients import connect_consumer, connect_control, connect_onlooker, connect_producer
 from lockgate.runtime.control import Control
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.encoding import EventEncoder
+from lockgate.runtime.ends import Ends
+from lockgate.runtime.exposition import exposed
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.journal import Journal
 from lockgate.runtime.login import Login
 from lockgate.runtime.logs import logger_for
+from lockgate.runtime.metrics import Source
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.project import identity, load_service
 from lockgate.runtime.service import Service
@@ -50,9 +54,17 @@ _RIGHTS_PATIENCE = 30.0
 _ANSWER = 2.0
 
 
-def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, service: Service | None = None) -> None:
+def run_workload(
+    contracts: Contracts,
+    workload: Workload,
+    stop: Stop,
+    *,
+    service: Service | None = None,
+    metrics_port: int | None = None,
+) -> None:
     """Consume until the stop; `service` is found in the project where it is not given.
 
+    `metrics_port` goes before the one in the settings.
     Raise UsageError, HandlerError, SettingsError, ClusterError or RegistryError: nothing is lost by any of them.
     """
     domain = contracts.source_of(workload)
@@ -81,7 +93,7 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
         else None
     )
 
-    with Registry(settings) as registry:
+    with ExitStack() as open_until_the_end, Registry(settings) as registry:
         assembly = assemble(
             contracts,
             workload,
@@ -96,6 +108,12 @@ def run_workload(contracts: Contracts, workload: Workload, stop: Stop, *, servic
             journal=Journal(Path(folder), workload.name) if folder else None,
             max_poll_interval=int(settings.kafka.get("max.poll.interval.ms", 300_000)) / 1000,
         )
+        port = settings.metrics_port if metrics_port is None else metrics_port
+        if port is not None:
+            ends = Ends(lambda: login.watch(connect_onlooker(settings, workload.name), "metrics"))
+            open_until_the_end.callback(ends.close)
+            exposition = exposed(Source(assembly, ends), settings.metrics_host, port)
+            log.info("Metrics", at=open_until_the_end.enter_context(exposition))
         start = _Start(workload, assembly.intake, patience, stop, log)
         start.look_up(assembly.encoder)
         topics = start.topics(contracts)
