@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from lockgate.contracts import names
 from lockgate.runtime.channel import Channel
 from lockgate.runtime.clients import connect_consumer, connect_producer
+from lockgate.runtime.patience import Patience
 from lockgate.runtime.transactions import Ending, Transactions
 from tests.worlds import QUICK, Items, SharedStack, eventually, make_world, quiet, withdraw
 
@@ -177,7 +178,7 @@ def test_brokers_refuse_a_transaction_that_shows_a_membership_of_the_past(lab: L
     settings = world.settings(world.worker)
     own = names.transactional_id_prefix(world.worker) + "test"
     channel = Channel(lambda: connect_producer(settings, world.worker, quiet, own))
-    transactions = Transactions(channel)
+    transactions = Transactions(channel, world.worker, Patience())
     positions = [TopicPartition(world.source_topic, raw.partition, raw.offset + 1)]
     first, second = (connect_consumer(settings, world.worker, quiet) for _ in range(2))
     try:

@@ -84,12 +84,12 @@ def assemble(
     reader = Reader(registry, domain, workload.consumes)
     parts = Parts(workload, domain, table, intake, publisher, outcomes, reader, encoder, patience, stop)
     if workload.parks:
-        cut = CutSettlement(parts, Transactions(channel))
+        cut = CutSettlement(parts, Transactions(channel, workload.name, patience))
         return Assembly(KeyedLoop(parts, cut), intake, encoder, cut, parts, cut.commits, cut.transactions)
     concurrent = workload.concurrency > 1 or workload.order == "key"
     make = ConcurrentLoop if concurrent else Loop
     if workload.exactly_once:
-        transactions = Transactions(channel)
+        transactions = Transactions(channel, workload.name, patience)
         whole = ExactlyOnce(parts, transactions)
         return Assembly(make(parts, whole), intake, encoder, whole, parts, None, transactions)
     plain = AtLeastOnce(parts)
