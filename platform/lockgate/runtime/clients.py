@@ -13,9 +13,13 @@ from lockgate.runtime.logs import bridge
 
 __all__ = ["connect_consumer", "connect_control", "connect_onlooker", "connect_producer", "trouble_of"]
 
-_CONSUMER_DEFAULTS: dict[str, Any] = {
-    "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a fast loop
+_CLIENT_DEFAULTS: dict[str, Any] = {
+    # while no broker can be reached the client begins anew with all of them, so every wait is the first one
+    "reconnect.backoff.ms": 500,
     "reconnect.backoff.max.ms": 2000,
+}
+_CONSUMER_DEFAULTS: dict[str, Any] = _CLIENT_DEFAULTS | {
+    "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a fast loop
     "session.timeout.ms": 10000,  # a killed process's partitions move on after this long
     "topic.metadata.refresh.interval.ms": 30000,
 }
@@ -30,12 +34,11 @@ _CONSUMER_GUARANTEES: dict[str, Any] = {
     # give that, and a running group cannot change over to `range` from it without a stop.
     "partition.assignment.strategy": "range",
 }
-_PRODUCER_DEFAULTS: dict[str, Any] = {
+_PRODUCER_DEFAULTS: dict[str, Any] = _CLIENT_DEFAULTS | {
     "compression.type": "lz4",
     "delivery.timeout.ms": 60000,
     "linger.ms": 5,
     "queue.buffering.max.kbytes": 131072,
-    "reconnect.backoff.max.ms": 2000,
     "retries": 1000,  # bounded by the delivery timeout before
     "retry.backoff.max.ms": 1000,
 }
@@ -80,7 +83,7 @@ def connect_consumer(settings: Settings, workload: str, on_error: OnError) -> Co
 
 def connect_control(settings: Settings, workload: str, on_error: OnError) -> Consumer:
     """Return a consumer that is assigned its partitions by hand, and is no member of the workload's group."""
-    config = settings.client_config() | _CONSUMER_GUARANTEES
+    config = _CLIENT_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
     config["group.protocol"] = "classic"  # whatever the workload's own is: this one joins no group
     config |= {"group.id": workload, "client.id": f"{workload}~control", "error_cb": on_error}
     try:

@@ -26,7 +26,7 @@ class Control:
 
     def __init__(self, workload: str, topic: str, connect: Callable[[], Consumer], patience: Patience) -> None:
         self._workload = workload
-        self._topic = topic
+        self.topic = topic
         self._patience = patience
         self._log = logger_for(workload, group=workload)
         self._looked_at = 0.0
@@ -66,13 +66,13 @@ class Control:
             return False
         error = message.error()
         if error is None:
-            self._patience.over(f"read {self._topic}")
+            self._patience.over(f"read {self.topic}")
             self._hear(message.value())
         elif error.code() == KafkaError._PARTITION_EOF:
-            self._patience.over(f"read {self._topic}")
+            self._patience.over(f"read {self.topic}")
             self._complete = True
         else:
-            trouble = trouble_of(error, self._workload, f"read {self._topic}")
+            trouble = trouble_of(error, self._workload, f"read {self.topic}")
             if trouble is None or trouble[0] == "cluster" or self._patience.trouble(*trouble):
                 self._log.warning("The control topic cannot be read", error=error.str())
         return True

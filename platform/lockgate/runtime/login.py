@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from lockgate.runtime.project import identity
 __all__ = ["Login"]
 
 _LOGIN_PATIENCE = 10.0
+_SAID_AGAIN = 30.0
+"""Seconds after which it may be said again that no broker can be reached: the client says so at every attempt."""
 _Client = TypeVar("_Client", Consumer, KafkaProducer)
 
 
@@ -36,6 +39,7 @@ class Login:
         self._patience = patience
         self._clients: dict[str, Consumer | KafkaProducer] = {}
         self._log = logger_for(workload, group=workload)
+        self._away_at = float("-inf")  # when it was said last that no broker can be reached
         self.trusted = False
         """Whether the brokers have taken the login once."""
 
@@ -53,7 +57,10 @@ class Login:
         """Take note of an error that concerns a client as a whole."""
         trouble = trouble_of(error, self._workload, "reach the cluster")
         login = trouble is not None and trouble[0] == "login"
-        if login or error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+        away = error.code() == KafkaError._ALL_BROKERS_DOWN and time.monotonic() - self._away_at >= _SAID_AGAIN
+        if away:
+            self._away_at = time.monotonic()
+        if login or error.fatal() or away:
             self._log.warning("The Kafka client reports", error=error.str())  # single connections: its own log lines
         if trouble is None or not login:
             return

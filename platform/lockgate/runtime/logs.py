@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -18,6 +19,10 @@ from lockgate.records import Place
 __all__ = ["bridge", "configure", "line", "logger_for", "partitions_text"]
 
 _FORMATS = ("text", "json")
+_SAID_AGAIN = 30.0
+"""Seconds after which a Kafka client's line may be repeated."""
+_MOST_SAID = 100
+"""Different lines of a Kafka client that are remembered."""
 
 
 def configure(stream: TextIO | None = None, environ: Mapping[str, str] | None = None) -> None:
@@ -102,18 +107,35 @@ _FOR_ANOTHER_CLIENT = "property and will be ignored by this"
 
 
 class _Bridge(logging.Handler):
-    """Hand what librdkafka says on to structlog."""
+    """Hand what librdkafka says on to structlog.
 
-    def __init__(self, name: str, bound: Mapping[str, object]) -> None:
+    While all brokers are away it begins anew with all of them again and again, and forgets what it has said of them:
+    some twenty lines a second, for as long as that lasts.
+    """
+
+    def __init__(self, name: str, bound: Mapping[str, object], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._name = name
         self._bound = bound
+        self._clock = clock
+        self._said: dict[str, tuple[float, int]] = {}  # when, and how often since then
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one line of the client library's."""
-        said = record.getMessage()
-        if _FOR_ANOTHER_CLIENT not in said:
-            logger_for(self._name, **self._bound).log(record.levelno, "Kafka client", said=said)
+        """Log one line of the client library's, unless it has said so lately."""
+        text = record.getMessage()
+        if _FOR_ANOTHER_CLIENT in text:
+            return
+        what = text.partition(" (after ")[0]  # behind it: how long that took
+        now = self._clock()
+        at, left_out = self._said.get(what, (float("-inf"), 0))
+        if now - at < _SAID_AGAIN:
+            self._said[what] = (at, left_out + 1)
+            return
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
+        self._said[what] = (now, 0)
+        again = {"left_out": left_out} if left_out else {}
+        logger_for(self._name, **self._bound).log(record.levelno, "Kafka client", said=text, **again)
 
 
 def bridge(name: str, **bound: object) -> logging.Logger:

@@ -52,6 +52,8 @@ _START_PATIENCE = 60.0
 _RIGHTS_PATIENCE = 30.0
 """Seconds until a refusal is believed: a right that was just granted is not on every broker at once."""
 _ANSWER = 2.0
+_SAID_AGAIN = 10.0
+"""Seconds after which the log says again what the start is waiting for."""
 
 
 def run_workload(
@@ -148,6 +150,7 @@ class _Start:
         self._stop = stop
         self._log = log
         self._deadline = time.monotonic() + _START_PATIENCE
+        self._waits: dict[str, tuple[float, float]] = {}  # what for: since when, and when that was said last
 
     def look_up(self, encoder: EventEncoder) -> None:
         """Look up the schemas that may be published."""
@@ -200,9 +203,13 @@ class _Start:
 
     def hear(self, control: Control) -> None:
         """Wait until it is known whether the workload is paused: a process that is started anew stays paused."""
+        silent = ClusterUnavailable(
+            f"no broker tells {self._workload.name} whether it is paused: {control.topic} was not read to its end",
+            next_step="see whether it has a leader; `lockgate status` shows what is wrong with a local stack",
+        )
         while not self._stop.requested and not control.read(_ANSWER):
             self._patience.check()
-            self._log.warning("Waiting for the control topic")
+            self._wait("Waiting for the control topic", silent)
 
     def prepare(self, settlement: Settlement) -> None:
         """Make ready to settle batches: a transactional id is granted like a topic, and as late."""
@@ -216,9 +223,15 @@ class _Start:
             self._stop.wait(1.0)
 
     def _wait(self, doing: str, error: LockgateError) -> None:
-        if time.monotonic() > self._deadline:
+        """Wait a second, and say so now and then; raise the error where the start has taken too long."""
+        now = time.monotonic()
+        if now > self._deadline:
             raise error
-        self._log.warning(doing, why=error.message)
+        since, said = self._waits.get(doing, (now, float("-inf")))
+        if now - said >= _SAID_AGAIN:
+            said = now
+            self._log.warning(doing, why=error.message, waited_s=round(now - since))
+        self._waits[doing] = (since, said)
         self._stop.wait(1.0)
 
 

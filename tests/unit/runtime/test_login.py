@@ -133,3 +133,11 @@ def test_a_broker_that_is_away_is_no_refused_login(secret: Path, tmp_path: Path)
     patience.check()
     assert client.credentials == []
     assert len(lines) == 1
+
+
+def test_that_no_broker_can_be_reached_is_not_said_at_every_attempt(secret: Path, tmp_path: Path) -> None:
+    one, _ = login(tmp_path, Patience())
+    with capture_logs() as lines:
+        for _ in range(5):
+            one.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert [line["event"] for line in lines] == ["The Kafka client reports"]

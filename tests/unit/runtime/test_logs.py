@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lockgate.errors import SettingsError
 from lockgate.runtime.context import Context
-from lockgate.runtime.logs import bridge, configure, line, logger_for
+from lockgate.runtime.logs import _Bridge, bridge, configure, line, logger_for
 
 CLOCK = r"at=\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -138,3 +138,25 @@ def test_the_client_librarys_lines_join_ours() -> None:
     bridge("work").warning("CONFWARN %s", ignored)
     assert re.search(r'\| ERROR \| work \| Kafka client \| said="FAIL \[thrd:one\\ntwo\]" at=', stream.getvalue())
     assert stream.getvalue().count("\n") == 1
+
+
+def test_what_the_client_library_says_again_and_again_is_left_out_and_counted() -> None:
+    stream, now = logged("json"), 0.0
+    logger = logging.Logger("client")
+    logger.addHandler(_Bridge("work", {}, lambda: now))
+    for millis in range(100):
+        now = millis / 10
+        logger.error("FAIL [thrd:a:1/bootstrap]: Connection refused (after %dms in state CONNECT)", millis)
+        logger.error("FAIL [thrd:b:1/bootstrap]: Connection refused (after %dms in state CONNECT)", millis)
+    now = 31
+    logger.error("FAIL [thrd:a:1/bootstrap]: Connection refused (after 0ms in state CONNECT)")
+    said = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [(text["said"][11:12], text.get("left_out")) for text in said] == [("a", None), ("b", None), ("a", 99)]
+
+
+def test_no_more_lines_of_the_client_library_are_remembered_than_have_a_point() -> None:
+    logged("text")
+    handler = _Bridge("work", {})
+    for number in range(1000):
+        handler.emit(logging.LogRecord("client", logging.ERROR, "", 0, f"line {number}", None, None))
+    assert len(handler._said) <= 100

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from lockgate import Service, SettingsError
+from lockgate import ClusterUnavailable, Service, SettingsError
 from lockgate.contracts.load import load
 from lockgate.errors import RegistryDenied
+from lockgate.runtime import worker
 from lockgate.runtime.logs import logger_for
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.signals import Stop
@@ -53,6 +56,64 @@ def test_a_refusal_of_the_registry_that_lasts_is_told() -> None:
     with pytest.raises(RegistryDenied, match="401 Unauthorized"):
         start(0.05).look_up(encoder)
     assert encoder.times < 10**9 - 1
+
+
+class Hours:
+    """A clock that goes on when somebody waits, and a stop and a control topic that wait."""
+
+    def __init__(self, answers_after: float) -> None:
+        self.now = 0.0
+        self.topic = "control.gardener"
+        self.requested = False
+        self.waits = 0
+        self._answers_after = answers_after
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.waits += 1
+        self.now += seconds
+        return False
+
+    def read(self, timeout: float) -> bool:
+        if self.now >= self._answers_after:
+            return True
+        self.now += timeout
+        return False
+
+
+def hear(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let a start wait for the control topic; return the lines that it logs."""
+    monkeypatch.setattr(worker, "time", hours)
+    workload: Any = SimpleNamespace(name="gardener")
+    nobody: Any = None
+    stop: Any = hours
+    control: Any = hours
+    with capture_logs() as lines:
+        _Start(workload, nobody, Patience(), stop, logger_for("gardener")).hear(control)
+    return lines
+
+
+def test_the_control_topic_is_waited_for_with_a_pause_and_few_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = Hours(answers_after=31)
+    lines = hear(hours, monkeypatch)
+    assert hours.waits == 11, "a pause after each attempt"
+    assert [(line["event"], line["waited_s"]) for line in lines] == [
+        ("Waiting for the control topic", 0),
+        ("Waiting for the control topic", 12),
+        ("Waiting for the control topic", 24),
+    ]
+
+
+def test_a_control_topic_that_nobody_tells_of_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = Hours(answers_after=float("inf"))
+    with pytest.raises(
+        ClusterUnavailable, match=r"no broker tells gardener whether it is paused: control\.gardener"
+    ) as end:
+        hear(hours, monkeypatch)
+    assert 60 < hours.now < 66
+    assert end.value.next_step is not None
 
 
 def test_the_order_of_keys_through_retries_needs_the_classic_group_protocol(
