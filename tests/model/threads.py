@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pytest
@@ -111,6 +112,10 @@ class NoKeepAlive:
 
     def idle(self) -> list[Any]:
         return []
+
+    @contextmanager
+    def kept_out(self) -> Iterator[bool]:
+        yield True
 
     def forget(self, place: Place) -> bool:
         return False

@@ -76,6 +76,8 @@ class Intake:
         self._pauses = Pauses(self.consumer)
         self._finish_within = min(_FINISH_WITHIN, max_poll_interval / 2)
         self._reported: list[Any] = []
+        self._later: dict[Place, tuple[int, float | None]] = {}
+        """Where to go on, and when, in partitions that were to be gone back in while the keep-alive polled."""
         self._gone: set[Place] = set()
         self._observer: Observer | None = None
         self.metadata: Any = None
@@ -177,6 +179,10 @@ class Intake:
     def settled(self) -> None:
         """Note that the batch in hand is settled."""
         self._reported += self.keepalive.idle()
+        later, self._later = self._later, {}
+        for place, (offset, until) in later.items():
+            if place not in self._gone:
+                self._go_on_at(place, offset, until)
 
     def _stand(self, idle: float) -> list[Any]:
         """Keep the membership alive without taking a record; what is in hand goes on and is committed.
@@ -198,8 +204,7 @@ class Intake:
     def hold_back(self, place: Place, offset: int, until: float) -> None:
         """Let a partition wait until a time (milliseconds since the epoch), to go on with the record at `offset`."""
         self.blocked.add(place)
-        self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
-        self._pauses.wait(place, until)
+        self._move(place, offset, until)
 
     def throttle(self, places: Iterable[Place]) -> None:
         """Take nothing of partitions until they are released; what was taken of them stays in hand."""
@@ -229,8 +234,11 @@ class Intake:
     def committed_in(self, places: Iterable[Place]) -> dict[Place, int]:
         """Ask the brokers what was committed in partitions; raise KafkaException where they do not answer.
 
-        Partitions without a commit are left out.
+        Partitions without a commit are left out. A rebalance does not wait for the answer.
         """
+        if self.keepalive.steering:
+            self._reported += self.keepalive.idle()
+            self.keepalive.busy()
         answers = self.consumer.committed([TopicPartition(*place) for place in places], 10)
         for answer in answers:
             if answer.error is not None:
@@ -246,7 +254,7 @@ class Intake:
                 first.setdefault(place, message.offset())
         for place, offset in first.items():
             self.blocked.add(place)
-            self._seek(place, offset)
+            self._move(place, offset, None)
 
     def report(self, message: Any) -> None:
         """Take note of a message that is no record: the end of a partition, or an error.
@@ -271,6 +279,19 @@ class Intake:
         self.keepalive.close()
         self.consumer.close()
 
+    def _move(self, place: Place, offset: int, until: float | None) -> None:
+        """Go on elsewhere in a partition, at a time or at once; where the keep-alive polls, not before it has ended."""
+        with self.keepalive.kept_out() as free:
+            if free:
+                self._go_on_at(place, offset, until)
+            else:
+                self._later[place] = (offset, until)
+
+    def _go_on_at(self, place: Place, offset: int, until: float | None) -> None:
+        self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered
+        if until is not None:
+            self._pauses.wait(place, until)
+
     def _seek(self, place: Place, offset: int) -> None:
         try:
             self.consumer.seek(TopicPartition(*place, offset))
@@ -288,6 +309,7 @@ class Intake:
             place = (entry.topic, entry.partition)
             self._gone.discard(place)
             self.keepalive.forget(place)
+            self._later.pop(place, None)
             self.offsets.assign(place)
         if self._observer is not None:
             self._observer.assigned(_places(partitions))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -72,6 +73,20 @@ class KeepAlive:
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait for the batch in hand, where this is the thread that polls; tell whether it was settled."""
         return threading.current_thread() is not self._thread or self._idle.wait(seconds)
+
+    @contextmanager
+    def kept_out(self) -> Iterator[bool]:
+        """Keep this thread from polling within the block, if it does not poll already; tell whether that is so.
+
+        Who calls the client while it polls waits for the poll, for the client lets one thread in at a time; a rebalance
+        within the poll waits for the batch in hand, and so for who calls.
+        """
+        out = self._lock.acquire(blocking=False)
+        try:
+            yield out and not self.steering
+        finally:
+            if out:
+                self._lock.release()
 
     def forget(self, place: Place) -> bool:
         """Drop a partition that comes or goes; tell whether it was paused here: the caller resumes it."""

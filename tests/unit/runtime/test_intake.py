@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import pytest
 from confluent_kafka import Consumer as RealConsumer
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.runtime.intake import Intake
 from lockgate.runtime.patience import Patience
 from tests.messages import Placed
+from tests.worlds import eventually
+
+ITEMS = ("items", 0)
 
 
 class Message(Placed):
@@ -78,3 +85,90 @@ def test_a_partition_that_goes_while_a_handler_is_slow_does_not_come_back_standi
     assert consumer.paused == consumer.assigned
     slow._on_lost(cast("RealConsumer", consumer), [TopicPartition("items", 0)])
     assert consumer.paused == {("items", 1)}
+
+
+class Serving(Consumer):
+    """A client that lets one thread in at a time, also while it calls back, as the real one does."""
+
+    def __init__(self) -> None:
+        super().__init__(Message(ITEMS, 3))
+        self.next = None
+        self.assigned = {ITEMS}
+        self.takes_back: Callable[[list[TopicPartition]], None] | None = None
+        self.rebalances = threading.Event()
+        self._lock = threading.Lock()
+
+    def poll(self, _: float) -> Message | None:
+        with self._lock:
+            if self.takes_back is not None and self.assigned:
+                self.rebalances.set()
+                self.takes_back([TopicPartition(*ITEMS)])
+                self.assigned = set()
+        return None
+
+    def seek(self, partition: Any) -> None:
+        with self._lock:
+            if not self.assigned:
+                raise KafkaException(KafkaError(KafkaError._STATE))
+            super().seek(partition)
+
+    def committed(self, partitions: list[Any], _: float) -> list[Any]:
+        with self._lock:
+            return [Answer(ITEMS, 7) for _ in partitions]
+
+
+class Answer(TopicPartition):
+    error = None
+
+    def __init__(self, place: tuple[str, int], offset: int) -> None:
+        super().__init__(*place, offset)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Intake, Serving]]:
+    """Give an intake with a batch in hand for so long that its keep-alive polls."""
+    monkeypatch.setattr("lockgate.runtime.keepalive._TAKES_LONG", 0.0)
+    consumer: Any = Serving()
+    one = Intake("work", lambda: consumer, Patience())
+    one.offsets.assign(ITEMS)
+    one.keepalive.busy()
+    eventually(lambda: consumer.paused, "the keep-alive")
+    yield one, consumer
+    one.keepalive.close()
+
+
+def rebalance(one: Intake, consumer: Serving) -> None:
+    """Let the group take the partition back, within the keep-alive's poll."""
+    consumer.takes_back = lambda partitions: one._on_revoke(cast("RealConsumer", consumer), partitions)
+    assert consumer.rebalances.wait(10)
+
+
+def test_going_back_waits_for_no_rebalance_that_waits_for_the_batch(slow: tuple[Intake, Serving]) -> None:
+    one, consumer = slow
+    progress = one.offsets.of(ITEMS)
+    rebalance(one, consumer)
+    began = time.monotonic()
+    one.go_back(progress, 3, 0.0)
+    one.settled()
+    assert time.monotonic() - began < 10
+    assert not consumer.assigned, "the rebalance has come to its end"
+    assert consumer.sought == [], "the partition is another's"
+
+
+def test_what_was_gone_back_to_while_the_keep_alive_polls_is_done_when_the_batch_is_settled(
+    slow: tuple[Intake, Serving],
+) -> None:
+    one, consumer = slow
+    one.go_back(one.offsets.of(ITEMS), 3, float("inf"))
+    assert consumer.sought == []
+    one.settled()
+    assert consumer.sought == [(*ITEMS, 3)]
+    assert consumer.paused == {ITEMS}, "it waits"
+
+
+def test_asking_what_was_committed_waits_for_no_rebalance_either(slow: tuple[Intake, Serving]) -> None:
+    one, consumer = slow
+    rebalance(one, consumer)
+    began = time.monotonic()
+    assert one.committed_in([ITEMS]) == {ITEMS: 7}
+    assert time.monotonic() - began < 10
