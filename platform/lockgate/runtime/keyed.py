@@ -315,7 +315,10 @@ class KeyedLoop(ConcurrentLoop):
             self._tickets = []
             self._refusals.over(tickets)
             self._patience.over(TRANSACTING)
-            self._outcomes.finish(ticket for ticket in tickets if ticket not in self._parked)
+            # one that does not fit into the parked topic is dead-lettered instead: that is an outcome
+            self._outcomes.finish(
+                ticket for ticket in tickets if ticket not in self._parked or ticket.outcome == "dead-lettered"
+            )
             self.parked += sum(
                 ticket.outcome == "retried" and ticket.failure is not None
                 for ticket in self._parked.intersection(tickets)

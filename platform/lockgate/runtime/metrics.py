@@ -204,13 +204,19 @@ METRICS: tuple[Metric, ...] = (
         lambda source: _timed(source.assembly.parts.publisher.settling),
     ),
     Metric("lockgate_transaction_seconds", "summary", "Transactions from begin to end", _spent),
-    # commits
+    # what the brokers took
     Metric(
         "lockgate_transactions_total",
         "counter",
         "Transactions, by how they ended",
         _transactions,
         ("ending",),
+    ),
+    Metric(
+        "lockgate_untaken_records_total",
+        "counter",
+        "Records of which the brokers did not take an output outside of transactions: they are read again",
+        lambda source: _one(source.assembly.parts.publisher.stuck),
     ),
     Metric(
         "lockgate_commits_total",

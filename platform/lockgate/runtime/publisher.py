@@ -53,6 +53,8 @@ class Publisher:
         self._open: list[Ticket] = []
         self.settling = Timing()
         """Of the waits for the brokers' answers, of several records each."""
+        self.stuck = 0
+        """Records of which the brokers did not take an output, and that were read again for it."""
 
     def results(self, progress: Progress, record: Record, attempt: int, events: Sequence[Encoded]) -> None:
         """Send a handler's results: ids derived from the input's, its trace continued."""
@@ -123,6 +125,7 @@ class Publisher:
                     stuck.append(ticket)
             self._channel.flush()
         self._channel.mend(error for ticket in stuck for _, _, error in ticket.errors)
+        self.stuck += len(stuck)
         if begun is not None:
             self.settling.add(time.monotonic() - begun)
         return finished, stuck
