@@ -1,6 +1,7 @@
 """Run workloads for a while in which processes and brokers are killed at random; report the balance and the memory.
 
 Every mode has two processes: one that is killed every few seconds, and one that is left alone, whose memory is watched.
+What is written is bounded by what they see through: while more than a number of records lies before them, nothing is.
 Exit 1 where a guarantee is broken or memory grows, 2 where the run could not be finished.
 """
 
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,8 +22,9 @@ import click
 import psutil
 
 from bench.faults import running_stack
+from bench.settling import Settling, telling
 from lockgate.errors import LockgateError, StackError
-from tests.faults import MODES, Subject
+from tests.faults import SOAKED, Subject
 from tests.memory import GROWTH, SLOPE, Series, growth
 from tests.worlds import Running, SharedStack
 
@@ -33,7 +35,7 @@ _BROKER_AWAY = (3.0, 12.0)
 _BROKER_KILLED = (8.0, 25.0)
 _STARTS = 3
 _TOLD = 30.0
-_PATIENCE = 300.0
+_ASKED = 2.0
 
 
 def resident(pid: int) -> float | None:
@@ -47,15 +49,16 @@ def resident(pid: int) -> float | None:
 class Member:
     """Keep one process of a subject running: start it again where it has ended."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, environ: Mapping[str, str]) -> None:
         self.subject = subject
+        self._environ = environ
         self.kills = 0
         self.ends: list[str] = []
         """The last lines of processes that ended by themselves."""
         self.memory: Series = []
         """Of the process that runs now."""
         self._stack = ExitStack()
-        self.running: Running = self._stack.enter_context(subject.running())
+        self.running: Running = self._stack.enter_context(subject.running(environ=environ))
 
     def look(self) -> None:
         """Sample the memory; start the process again where it has ended."""
@@ -71,7 +74,7 @@ class Member:
         """Start a new process, whose memory is a new series."""
         self._stack.close()
         self.memory = []
-        self.running = self._stack.enter_context(self.subject.running())
+        self.running = self._stack.enter_context(self.subject.running(environ=self._environ))
 
     def kill(self) -> None:
         """Kill the process (SIGKILL), and start it again."""
@@ -159,13 +162,39 @@ def harass(
         time.sleep(1)
 
 
-def row_of(subject: Subject, written: int, calm: Member, harassed: Member) -> dict[str, object]:
+def write(subject: Subject, over: threading.Event, backlog: int) -> tuple[int, float]:
+    """Write until it is over; return how many records, and for how many seconds too many lay before the subject."""
+    paused = 0.0
+    asked, ready = time.monotonic(), True
+    with subject.watched() as look:
+
+        def is_ready() -> bool:
+            nonlocal asked, ready, paused
+            now = time.monotonic()
+            if now > asked + _ASKED:
+                paused += 0 if ready else now - asked
+                left = look()
+                asked = time.monotonic()
+                if left is not None:  # while a broker is away, nobody knows: it stays as it was
+                    ready = sum(left.values()) < backlog
+            return ready or over.is_set()
+
+        written = subject.write(_LOAD, 10**9, _PAUSE, over.is_set, is_ready)
+    return written, round(paused, 1)
+
+
+def row_of(
+    subject: Subject, load: tuple[int, float], calm: Member, harassed: Member, patience: float
+) -> dict[str, object]:
     """Let a subject come to the end of everything; return its books, and the memory of the process left alone."""
-    subject.settle(calm.running, _PATIENCE)
+    written, paused = load
+    settled = Settling(subject, _LOAD, written).wait([calm.running, harassed.running], patience)
     verdict = subject.verdict(_LOAD, written)
     return {
         "mode": subject.mode,
         "written": verdict.written,
+        "paused_seconds": paused,
+        "settled_seconds": round(settled, 1),
         "lost": verdict.lost,
         "missing": verdict.missing,
         "duplicated": verdict.duplicated,
@@ -181,15 +210,23 @@ def row_of(subject: Subject, written: int, calm: Member, harassed: Member) -> di
 
 @click.command(help=__doc__)
 @click.option("--minutes", default=20.0, show_default=True, help="How long.")
-@click.option(
-    "--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only these; all where none is named."
-)
+@click.option("--mode", "modes", multiple=True, type=click.Choice(SOAKED), help="Only these; all where none is named.")
 @click.option("--every", default=5.0, show_default=True, help="Seconds between kills of processes, on average.")
+@click.option("--backlog", default=200, show_default=True, help="Records before a mode at which its writer waits.")
+@click.option("--patience", default=300.0, show_default=True, help="Seconds that the end of everything may take.")
 @click.option("--seed", type=int, help="Of what is killed and when; drawn, and printed, where none is given.")
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report here.")
-def main(minutes: float, modes: Sequence[str], every: float, seed: int | None, report: Path | None) -> None:
+def main(
+    minutes: float,
+    modes: Sequence[str],
+    every: float,
+    backlog: int,
+    patience: float,
+    seed: int | None,
+    report: Path | None,
+) -> None:
     try:
-        soak(minutes, modes or list(MODES), every, seed, report)
+        soak(minutes, modes or SOAKED, every, backlog, patience, seed, report)
     except (AssertionError, LockgateError) as error:
         sys.exit(unfinished(error))
 
@@ -200,22 +237,31 @@ def unfinished(error: Exception) -> int:
     return 2
 
 
-def soak(minutes: float, modes: Sequence[str], every: float, seed: int | None, report: Path | None) -> None:
+def soak(
+    minutes: float,
+    modes: Sequence[str],
+    every: float,
+    backlog: int,
+    patience: float,
+    seed: int | None,
+    report: Path | None,
+) -> None:
     """Run it; exit 1 where it finds something."""
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     print(f"seed {seed}, {minutes:g} minutes, {', '.join(modes)}", file=sys.stderr, flush=True)
     with running_stack() as stack, tempfile.TemporaryDirectory() as folder, ExitStack() as open_:
         subjects = [Subject(stack, Path(folder) / str(number), mode) for number, mode in enumerate(modes)]
+        environ = {"PYTHONPATH": str(telling(Path(folder) / "telling"))}
         members: list[Member] = []
         for subject in subjects:
             for _ in range(2):
-                members.append(Member(subject))
+                members.append(Member(subject, environ))
                 open_.callback(members[-1].close)
         over = threading.Event()
         nodes = Nodes(stack, random.Random(f"{seed} brokers"), over)
         with ThreadPoolExecutor() as pool:
             killing = pool.submit(nodes.run)
-            loads = [pool.submit(subject.write, _LOAD, 10**9, _PAUSE, over.is_set) for subject in subjects]
+            loads = [pool.submit(write, subject, over, backlog) for subject in subjects]
             try:
                 harass(members, nodes, killing, time.monotonic() + minutes * 60, random.Random(seed), every)
             finally:
@@ -223,7 +269,7 @@ def soak(minutes: float, modes: Sequence[str], every: float, seed: int | None, r
             killing.result()
             written = [load.result() for load in loads]
             print("the books: waiting for the end of everything", file=sys.stderr, flush=True)
-            rows = list(pool.map(row_of, subjects, written, members[::2], members[1::2]))
+            rows = list(pool.map(row_of, subjects, written, members[::2], members[1::2], [patience] * len(subjects)))
     result = {
         "minutes": minutes,
         "seed": seed,

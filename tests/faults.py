@@ -81,6 +81,7 @@ _PATIENCE = 150.0
 """Seconds after which a process that has not moved stands still."""
 _AT_MOST = 600.0
 _BETWEEN_LOOKS = 0.3
+_ANSWER = 5.0
 
 Left = dict[str, int]
 """How many offsets are not committed, by topic."""
@@ -117,10 +118,11 @@ class Subject:
         pause: float = 0.0,
         enough: Callable[[], object] = lambda: False,
         ready: Callable[[], object] = lambda: True,
+        least: int = 1,
     ) -> int:
         """Write records in waves, `pause` seconds apart, until it is enough; return how many they were.
 
-        While `ready` says no, there is no wave.
+        They are `least` to `count`. While `ready` says no, there is no wave.
         """
         settings = self.world.settings(self.world.writer).client_config()
         settings |= {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": 300_000, "log_level": 0}
@@ -132,7 +134,7 @@ class Subject:
                 refused.append(error.str())
 
         written = 0
-        while written < count and not (written and enough()):
+        while written < least or (written < count and not enough()):
             if not ready():
                 producer.poll(pause)
                 continue
@@ -264,8 +266,8 @@ class Subject:
         places = [TopicPartition(topic, partition) for topic in self.topics for partition in range(3)]
         left: Counter[str] = Counter()
         try:
-            for entry in consumer.committed(places, 30):
-                _, end = consumer.get_watermark_offsets(TopicPartition(entry.topic, entry.partition), timeout=30)
+            for entry in consumer.committed(places, _ANSWER):
+                _, end = consumer.get_watermark_offsets(TopicPartition(entry.topic, entry.partition), timeout=_ANSWER)
                 left[entry.topic] += end - max(entry.offset, 0)
         except KafkaException:
             return None  # while a broker is away, nobody knows

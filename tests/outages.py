@@ -218,10 +218,7 @@ def outage(
     At least `count` records are written to each, and until it is over.
     """
     load, fault, site = f"{name}-{secrets.token_hex(3)}", OUTAGES[name], Site(stack, network)
-    over, started = threading.Event(), time.monotonic()
-
-    def enough() -> bool:
-        return over.is_set() and time.monotonic() - started > count / 100
+    over = threading.Event()
 
     def conclude(rider: tuple[Subject, Running], written: int) -> Verdict | Exception:
         subject, running = rider
@@ -240,7 +237,10 @@ def outage(
                     environ["PYTHONPATH"] = str(armed_clock(subject.world.root / f"clock-{secrets.token_hex(3)}"))
                 site.riders.append((subject, open_.enter_context(subject.running(environ=environ))))
             _until_all_say(fault.awaited, [running for _, running in site.riders])
-        writing = [pool.submit(subject.write, load, 200 * count, subject.pause, enough) for subject in subjects]
+        writing = [
+            pool.submit(subject.write, load, 200 * count, subject.pause, over.is_set, least=count)
+            for subject in subjects
+        ]
         try:
             time.sleep(1)
             fault.during(site)
