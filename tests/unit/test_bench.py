@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from bench.findings import findings
-from bench.lineup import SUBJECTS, Target, choose
+from bench.lineup import SUBJECTS, TARGETS, Target, choose
+from bench.loads import LOADS
 from bench.table import insert, markdown
+from lockgate.contracts.load import load
 
+BENCH = Path(__file__).resolve().parents[2] / "bench"
 ROUNDS = [
     {"bare": {"rate": 100.0, "seconds": 2.0}, "dict": {"rate": 90.0, "seconds": 2.2}},
     {"bare": {"rate": 50.0, "seconds": 4.0}, "dict": {"rate": 60.0, "seconds": 3.3}},
@@ -69,3 +72,26 @@ def test_subjects_are_chosen_by_their_own_name_or_their_groups() -> None:
     assert [subject.name for subject in chosen] == ["bare", "produce-bare", "produce-dict", "produce-typed"]
     assert unknown == ["bear"]
     assert choose([])[0] == list(SUBJECTS)
+
+
+def test_every_subject_has_a_program_and_a_workload_that_may_read_its_topic() -> None:
+    contracts = load(BENCH / "world")
+
+    for subject in SUBJECTS:
+        assert (BENCH / "subjects" / subject.script).is_file(), subject.name
+        workload, event_type = contracts.workload(subject.workload), LOADS[subject.load].event_type
+        assert event_type in (workload.consumes if subject.rewinds else workload.publishes), subject.name
+
+
+def test_every_target_is_about_subjects_that_are_measured() -> None:
+    names = {subject.name for subject in SUBJECTS}
+
+    assert {figure[0] for target in TARGETS for figure in (target.figure, target.against) if figure} <= names
+
+
+@pytest.mark.parametrize("name", ["blend", "waste", "market"])
+def test_a_load_has_as_many_readable_records_as_it_says(name: str) -> None:
+    records = list(LOADS[name].records(1000, lambda _: b"\x00\x00\x00\x00\x01" + b"x" * 90))
+
+    assert len(records) == 1000
+    assert sum(len(value) == 95 and value[:1] == b"\x00" for value, _, _ in records) == LOADS[name].readable(1000)
