@@ -27,6 +27,8 @@ class Subject:
     """What it reads, of bench/loads.py, or the domain that it writes."""
     share: float = 1.0
     """Of the events of a run: slow subjects get fewer, the figure is a rate."""
+    floor: int = 0
+    """Events that its topic holds at least, however few it gets."""
     own: bool = True
     """Whether it runs in Lockgate's environment; others have one of their own."""
     rewinds: bool = True
@@ -57,7 +59,7 @@ def choose(names: Sequence[str]) -> tuple[list[Subject], list[str]]:
 
 
 def _consumer(name: str, what: str, script: str, share: float = 1.0, *, own: bool = True) -> Subject:
-    return Subject(name, "consume", what, script, f"bench-{name}", "market", share, own)
+    return Subject(name, "consume", what, script, f"bench-{name}", "market", share, own=own)
 
 
 def _producer(name: str, what: str, script: str) -> Subject:
@@ -69,13 +71,14 @@ def _other(name: str, group: str, what: str, script: str, share: float = 1.0, *,
 
 
 def _burning(name: str, what: str) -> Subject:
-    return Subject(name, "processes", what, "processes.py", "bench-burn", "market", 0.05)
+    return Subject(name, "processes", what, "processes.py", "bench-burn", "market", 0.05, floor=50_000)
 
 
 SUBJECTS = (
     _consumer("bare", "consume(1000), fastavro, an asynchronous commit a batch: the bound", "bare.py"),
-    _consumer("dict", "Lockgate, a handler that takes a dict", "lockgate_loop.py"),
-    _consumer("typed", "Lockgate, a handler that takes a generated class", "lockgate_loop.py"),
+    _consumer("dict", "Lockgate, a handler that takes a dict, metrics on", "lockgate_loop.py"),
+    attrs.evolve(_consumer("dict", "Lockgate, the same with metrics off", "lockgate_loop.py"), name="dict-plain"),
+    _consumer("typed", "Lockgate, a handler that takes a generated class, metrics on", "lockgate_loop.py"),
     _consumer("aiokafka", "getmany(1000), fastavro, a commit a batch", "aiokafka_loop.py", own=False),
     _consumer("faststream-batch", "FastStream's batch mode", "faststream_loop.py", own=False),
     _consumer("deserializer", "poll, AvroDeserializer, a commit a second", "deserializer.py", 0.3),
@@ -99,7 +102,7 @@ SUBJECTS = (
     _other("one-by-one", "keys", "Lockgate: the same one by one, a fifth of it", "keys.py", 0.01, load="line"),
     _burning("one-process", "Lockgate: a handler that computes"),
     _burning("two-processes", "Lockgate: the same in two processes"),
-    _other("memory", "memory", "Lockgate: resident memory, early and late", "memory.py", 5, load="long"),
+    _other("memory", "memory", "Lockgate: resident memory, early and late", "memory.py", 5.5, load="long"),
 )
 
 TARGETS = (

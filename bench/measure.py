@@ -87,9 +87,9 @@ def measure(chosen: Sequence[Subject], count: int, rounds: int, output: Path) ->
     found: dict[str, Any] = {}
     with stack(home), tempfile.TemporaryDirectory(prefix="bench") as folder:
         project = Project(Path(folder) / "world", home)
-        for load, share in needed(chosen).items():
+        for load, size in needed(chosen, count).items():
             click.echo(f"filling {LOADS[load].topic}", err=True)
-            project.fill(LOADS[load], round(count * share))
+            project.fill(LOADS[load], size)
         for number in range(rounds):
             measured.append({})
             shift = number * max(1, len(chosen) // rounds)  # nobody is always first, or always behind the same one
@@ -109,13 +109,13 @@ def measure(chosen: Sequence[Subject], count: int, rounds: int, output: Path) ->
     return found
 
 
-def needed(chosen: Sequence[Subject]) -> dict[str, float]:
-    """Return the loads that subjects read, with their share of a run's events."""
-    shares: dict[str, float] = {}
+def needed(chosen: Sequence[Subject], count: int) -> dict[str, int]:
+    """Return how many records of each load subjects need."""
+    sizes: dict[str, int] = {}
     for subject in chosen:
         if subject.rewinds:
-            shares[subject.load] = max(shares.get(subject.load, 0.0), subject.share)
-    return shares
+            sizes[subject.load] = max(sizes.get(subject.load, 0), round(count * subject.share), subject.floor)
+    return sizes
 
 
 def show(found: dict[str, Any], page: Path | None) -> None:

@@ -1,7 +1,11 @@
-"""Lockgate: `run_workload` as `lockgate run` calls it, with a handler that takes a dict or a generated class."""
+"""Lockgate: `run_workload` as `lockgate run` calls it, with a handler that takes a dict or a generated class.
+
+Metrics are on, but for the subject that tells what they cost.
+"""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from job import Job
@@ -10,6 +14,7 @@ job = Job()
 job.assume()
 
 from lockgate_run import run  # noqa: E402  # settings come first
+from scraping import scraped  # noqa: E402
 
 from lockgate import Service  # noqa: E402
 from lockgate.runtime.signals import Stop  # noqa: E402
@@ -38,5 +43,6 @@ def take_typed(event: market.OrderPlaced) -> None:
         stop.request()
 
 
-run(job, service, stop)
+with nullcontext() if job.subject.endswith("plain") else scraped():
+    run(job, service, stop)
 job.end()
