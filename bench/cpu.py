@@ -193,10 +193,14 @@ def _consume(told: Mapping[str, Any]) -> None:
         take(event)
 
     take_typed.__annotations__["event"] = market.OrderPlaced
-    service.handler("bench-dict", event_type="market.OrderPlaced")(take)
-    service.handler("bench-typed")(take_typed)
     contracts = load(Path(told["root"]))
     workload = contracts.workload(f"bench-{told['subject']}")
+    for other in contracts.service("bench-ours").workloads:  # a service has to have all of its handlers
+        if other.name == "bench-typed":
+            service.handler(other.name)(take_typed)
+            continue
+        for event_type in other.consumes:
+            service.handler(other.name, event_type=event_type)(take)
     settings = Settings(told["bootstrap"])
     assembly = assemble(
         contracts,

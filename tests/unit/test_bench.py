@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from bench.loads import LOADS
 from bench.table import insert, markdown
 from lockgate.contracts.load import load
 
-BENCH = Path(__file__).resolve().parents[2] / "bench"
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / "bench"
 ROUNDS = [
     {"bare": {"rate": 100.0, "seconds": 2.0}, "dict": {"rate": 90.0, "seconds": 2.2}},
     {"bare": {"rate": 50.0, "seconds": 4.0}, "dict": {"rate": 60.0, "seconds": 3.3}},
@@ -95,3 +98,11 @@ def test_a_load_has_as_many_readable_records_as_it_says(name: str) -> None:
 
     assert len(records) == 1000
     assert sum(len(value) == 95 and value[:1] == b"\x00" for value, _, _ in records) == LOADS[name].readable(1000)
+
+
+def test_the_cost_of_an_event_is_measured_on_mock_brokers() -> None:
+    # events are few, and a thread's clock ticks: what counts here is that each subject comes to its end
+    command = [sys.executable, "-m", "bench.cpu", "--rounds", "1", "--events", "500", "--only", "typed"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["bare", "typed"]
