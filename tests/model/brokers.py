@@ -30,6 +30,8 @@ class Entry:
     writer: Any = None
     """Who knows that it is there, and under which membership it was written."""
     envelope: Envelope | None = None
+    number: int = -1
+    """Entries of all logs are counted as they are written."""
 
     @property
     def round(self) -> Round | None:
@@ -61,8 +63,12 @@ class Brokers:
         self.logs: dict[Place, list[Entry]] = {}
         self.subscribed = [(topic, number) for number in range(partitions) for topic in topics]
         self.partitions = partitions
+        self.control = "items.control.work"
         self.committed: dict[Place, tuple[int, str]] = {}
         self.generation = 0
+        self.unsure: set[Any] = set()
+        """Writers that were told of a delivery that failed: they do it all again from there on."""
+        self._written = 0
         self.members: list[Member] = []
         self.waiting: set[Member] = set()
         """Members that have not joined the rebalance under way."""
@@ -72,6 +78,8 @@ class Brokers:
     def append(self, place: Place, entry: Entry) -> int:
         log = self.logs.setdefault(place, [])
         entry.envelope = Envelope.read(entry.headers)
+        self._written += 1
+        entry.number = self._written
         log.append(entry)
         return len(log) - 1
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from lockgate.control import ControlState
 from lockgate.records import Place
 from tests.messages import Placed
 from tests.model.brokers import Brokers, Entry
@@ -75,6 +76,10 @@ class Consumer(Client):
         self._ends: dict[Place, int] = {}
         self._handlers: tuple[Any, Any, Any] = (None, None, None)
         self._subscribed = False
+        self.reader: ControlReader | None = None
+        """Who has heard whether records are to be taken at all."""
+        self.astray: set[tuple[Place, int]] = set()
+        """Records that were given although none were to be taken, and that were not given back."""
 
     def subscribe(self, topics: Sequence[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         self._handlers = (on_assign, on_revoke, on_lost)
@@ -105,6 +110,7 @@ class Consumer(Client):
         if self.assigned:
             self._handlers[which](self, self._entries(list(self.assigned)))
             self.assigned = {}
+            self.astray.clear()
 
     def consume(self, at_most: int, timeout: float) -> list[Message]:
         self._moment("poll")
@@ -133,6 +139,8 @@ class Consumer(Client):
             self.assigned[place] = position
             if position < stable:
                 self.assigned[place] = position + 1
+                if self.reader is not None and self.reader.paused:
+                    self.astray.add((place, position))
                 return Message(place, position, log[position])
             if self._ends.get(place) != position:
                 self._ends[place] = position
@@ -143,6 +151,7 @@ class Consumer(Client):
         place = (entry.topic, entry.partition)
         assert place in self.assigned, "the client refuses it"
         self.assigned[place] = entry.offset
+        self.astray = {(there, offset) for there, offset in self.astray if there != place or offset < entry.offset}
         self._ends.pop(place, None)
 
     def pause(self, entries: Sequence[TopicPartition]) -> None:
@@ -189,3 +198,34 @@ class Consumer(Client):
         if self._subscribed:
             self._drop(1 if self in self.brokers.members else 2)
             self.brokers.remove(self)
+
+
+class ControlReader(Client):
+    """The client that reads what operators ask of a workload."""
+
+    def __init__(self, brokers: Brokers, moment: Callable[[str], str | None]) -> None:
+        super().__init__(brokers, moment)
+        self._position = 0
+        self._at_end = False
+        self.paused = False
+        """What was heard last."""
+
+    def assign(self, entries: Sequence[TopicPartition]) -> None:
+        pass
+
+    def poll(self, timeout: float) -> Message | None:
+        place = self.brokers.control, 0
+        log = self.brokers.logs.get(place, [])
+        if self._position < len(log):
+            self._position += 1
+            self._at_end = False
+            said = ControlState.decode(log[self._position - 1].value)
+            self.paused = said is not None and said.paused
+            return Message(place, self._position - 1, log[self._position - 1])
+        if self._at_end:
+            return None
+        self._at_end = True
+        return Message(place, self._position, None)
+
+    def close(self) -> None:
+        pass

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import ClassVar
 
-from hypothesis.stateful import RuleBasedStateMachine, invariant
-
 from lockgate.contracts import names
 from lockgate.contracts.model import Workload
 from lockgate.notes import Finished
 from lockgate.records import Place, header
 from tests.model.brokers import Brokers, Entry, Round
-from tests.model.owners import topics_of
-from tests.model.threads import TIME
+from tests.model.owners import Owner, topics_of
+from tests.model.threads import PROBES_OF_ONE, TIME
 from tests.model.workloads import MODES
 
 Source = tuple[int, int]
@@ -22,13 +20,12 @@ Source = tuple[int, int]
 Copy = tuple[Place, int, Entry]
 
 
-class Guarantees(RuleBasedStateMachine):
+class Guarantees:
     """Hold what becomes of records against what is to become of them; what happens to them is said elsewhere."""
 
     workload: ClassVar[Workload] = MODES["at least once"]
 
     def __init__(self) -> None:
-        super().__init__()
         TIME.now = 1000.0
         self.brokers = Brokers(topics_of(self.workload), 2)
         self.fates: dict[Round, tuple[str, ...]] = {}
@@ -42,6 +39,15 @@ class Guarantees(RuleBasedStateMachine):
         self.wrong: list[str] = []
         self.behind: dict[Round, tuple[Round, ...]] = {}
         """By released letters, what an operator had sent back of their records before."""
+        self.is_down = False
+        """Whether what handlers need is away, so that all of them fail."""
+        self.outages = 0
+        self.failed: dict[Owner, set[tuple[Round, int]]] = {}
+        """What has failed because of the last outage, and at which attempt."""
+        self.probes: dict[Owner, int] = {}
+        """How many probes there had been before it."""
+        self.last: dict[Round, frozenset[str]] = {}
+        """What handlers have ended with."""
         self.letters_topic = names.dead_letter_topic("items", "work")
         self.parked_topic = names.parked_topic("items", "work")
 
@@ -87,8 +93,12 @@ class Guarantees(RuleBasedStateMachine):
             return one in letters
         return one in self.behind and all(self.is_over(other, letters, results) for other in self.behind[one])
 
-    def began(self, one: Round, attempt: int) -> None:
-        """Note that a handler begins, and hold it against what is due and whose turn it is."""
+    def began(self, owner: Owner, one: Round, attempt: int) -> None:
+        """Note that a handler begins, and hold it against what is due, whose turn it is, and what operators say."""
+        if owner.consumer.astray:
+            self.wrong.append(f"{one} is handled, and {owner.consumer.astray} are taken in a pause")
+        if owner.loop.outage.state == "open":
+            self.wrong.append(f"{one} is handled in an outage, and is no probe")
         if attempt > 1:
             envelopes = [entry.envelope for _, _, entry in self.copies().get(one, [])]
             dues = [one.due for one in envelopes if one is not None and one.attempt == attempt - 1]
@@ -117,11 +127,18 @@ class Guarantees(RuleBasedStateMachine):
 
     # ---- what always holds
 
-    @invariant()
+    def check(self) -> None:
+        """Hold all that is there against what must hold."""
+        self.nothing_is_early_or_out_of_turn()
+        self.what_is_committed_is_finished()
+        self.no_owner_dead_letters_a_record_twice()
+        self.once_is_once()
+        self.a_letter_holds_its_key_until_it_is_released()
+        self.an_outage_sends_no_more_on_than_it_takes_to_see_it()
+
     def nothing_is_early_or_out_of_turn(self) -> None:
         assert not self.wrong, self.wrong
 
-    @invariant()
     def what_is_committed_is_finished(self) -> None:
         copies, final = self.copies(), self.done | self.letters().keys()
         results = self.results()
@@ -138,24 +155,25 @@ class Guarantees(RuleBasedStateMachine):
                 one = entry.round or (place[1], position, 0)
                 attempt = -1 if entry.envelope is None else entry.envelope.attempt
                 moved = any(
-                    copy.envelope is not None
-                    and (copy.envelope.attempt > attempt or (place[0] == there[0] and where > position))
-                    for there, where, copy in copies.get(one, [])
+                    copy.envelope is not None and copy.envelope.attempt >= attempt and copy.number > entry.number
+                    for _, _, copy in copies.get(one, [])
                 )
                 assert one in final or one[:2] in results or moved, (
                     f"{place}@{position} is committed, and nothing became of it"
                 )
 
-    @invariant()
     def no_owner_dead_letters_a_record_twice(self) -> None:
         copies = self.copies()
         for one, letters in self.letters().items():
             # a crash before a commit has left two copies of a record in a tier: each walks on by itself
             again = Counter(entry.envelope.attempt for _, _, entry in copies.get(one, []) if entry.envelope)
-            writers = Counter(letter.writer for letter in letters if letter.writer is not None)
+            writers = Counter(
+                (letter.writer, letter.envelope.attempt)
+                for letter in letters
+                if letter.envelope is not None and letter.writer not in (None, *self.brokers.unsure)
+            )
             assert max(writers.values(), default=0) <= max(again.values(), default=1), f"{one}: {writers}"
 
-    @invariant()
     def once_is_once(self) -> None:
         if self.workload.exactly_once:
             results, letters = self.results(), self.letters()
@@ -163,13 +181,28 @@ class Guarantees(RuleBasedStateMachine):
             assert all(len(found) == 1 for found in letters.values()), letters
             assert not [one for one in letters if one[:2] in results and (*one[:2], one[2] + 1) not in self.fates]
 
-    @invariant()
     def a_letter_holds_its_key_until_it_is_released(self) -> None:
         if not self.workload.holds:
             return
         holding = {one for one, place, offset in self.words(releases=False) if not self.is_finished(place, offset)}
         for one in self.letters():
             assert one in holding or one in self.behind, f"the letter of {one} holds no key"
+
+    def an_outage_sends_no_more_on_than_it_takes_to_see_it(self) -> None:
+        if not self.is_down:
+            return
+        spec, slots = self.workload.outage, self.workload.concurrency
+        for owner, failed in self.failed.items():
+            copies = [entry for found in self.copies().values() for _, _, entry in found]
+            moved = {
+                (entry.round, entry.envelope.attempt)
+                for entry in (*copies, *(letter for found in self.letters().values() for letter in found))
+                if entry.writer is not None and entry.writer[0] is owner and entry.envelope is not None
+            }
+            # what had ended before, and is looked at only now, may have been well
+            most = (spec.of - 1) * (1 if slots == 1 else 1 + slots)
+            most += (owner.loop.outage.probes - self.probes.get(owner, 0)) // PROBES_OF_ONE
+            assert len(moved & failed) <= most, f"an outage has sent {len(moved & failed)} records on"
 
     def is_finished(self, place: Place, offset: int) -> bool:
         return offset in Finished(*self.brokers.committed.get(place, (0, "")))

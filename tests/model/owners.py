@@ -17,12 +17,13 @@ from lockgate.contracts.model import Service as DeclaredService
 from lockgate.errors import LockgateError
 from lockgate.records import Envelope
 from lockgate.runtime.assembly import assemble
+from lockgate.runtime.control import Control
 from lockgate.runtime.dispatch import dispatch_table
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.signals import Stop
 from tests.labs import HERE, OWNER, SCHEMA, SENT, FakeRegistry
 from tests.model.brokers import Brokers, Round
-from tests.model.clients import Consumer, Crash
+from tests.model.clients import Consumer, ControlReader, Crash
 from tests.model.producers import Producer
 from tests.model.threads import TIME, Laters, Made, Slots
 
@@ -54,8 +55,8 @@ class Owner:
         brokers: Brokers,
         workload: Workload,
         *,
-        fate: Callable[[Round, int], str],
-        began: Callable[[Round, int], None],
+        fate: Callable[[Owner, Round, int], str],
+        began: Callable[[Owner, Round, int], None],
         meanwhile: Callable[[Owner], None],
     ) -> None:
         Made.by = self
@@ -74,8 +75,8 @@ class Owner:
         def handle(event: dict[str, Any], context: Context) -> Any:
             where = (context.partition, context.offset, context.replay)
             if self.pool is None:
-                began(where, context.attempt)
-            match fate(where, context.attempt):
+                self._begins(where, context.attempt)
+            match fate(self, where, context.attempt):
                 case "fail":
                     raise RuntimeError("later")
                 case "reject":
@@ -103,9 +104,12 @@ class Owner:
         )
         assembly.encoder.look_up()
         self.loop = assembly.loop
+        hear: Any = self._hear
+        assembly.intake.control = self.control = Control("work", brokers.control, hear, Patience(1e9))
         self.guarded(lambda: self._start(assembly.settlement.prepare))
 
     def _start(self, prepare: Callable[[], bool]) -> None:
+        self.control.read(1)
         while not prepare():
             pass
         self.loop.begin(list(dict.fromkeys(place[0] for place in self.brokers.subscribed)))
@@ -113,6 +117,10 @@ class Owner:
     def _connect(self) -> Consumer:
         self.consumer = Consumer(self.brokers, self.moment)
         return self.consumer
+
+    def _hear(self) -> ControlReader:
+        self.consumer.reader = ControlReader(self.brokers, self.moment)
+        return self.consumer.reader
 
     def _produce(self) -> Producer:
         for producer in self._producers:
@@ -125,10 +133,13 @@ class Owner:
     def begins(self, message: Any, envelope: Envelope | None) -> None:
         """Note that a handler begins, in the pool."""
         if envelope is None:
-            self._began((message.partition(), message.offset(), 0), 1)
+            self._begins((message.partition(), message.offset(), 0), 1)
         else:
             source = envelope.source
-            self._began((source.partition, source.offset, envelope.replay), envelope.attempt + 1)
+            self._begins((source.partition, source.offset, envelope.replay), envelope.attempt + 1)
+
+    def _begins(self, one: Round, attempt: int) -> None:
+        self._began(self, one, attempt)
 
     def moment(self, name: str) -> str | None:
         """Tell what happens at a call of a client."""
@@ -144,6 +155,10 @@ class Owner:
                         raise Crash
                     if fault.what == "meanwhile":
                         self._meanwhile(self)
+                        return None
+                    if fault.what == "others":
+                        if self.pool is not None:
+                            self.pool.others()
                         return None
                     return fault.what
         return None

@@ -38,6 +38,8 @@ class Producer(Client):
         sent, self._sent = self._sent, []
         for place, entry, done in sent:
             fate = self._moment("delivery")
+            if fate is not None:
+                self.brokers.unsure.add(entry.writer)
             if fate == "fails":
                 done(KafkaError(KafkaError._MSG_TIMED_OUT), None)
                 self._broken = True

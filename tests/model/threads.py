@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import KafkaException
 
 from lockgate.records import Place
-from lockgate.runtime import commits, concurrent, intake, loop, parked, settlement, transactions
+from lockgate.runtime import commits, concurrent, control, intake, loop, outage, parked, settlement, transactions
 from lockgate.runtime.encoding import EventEncoder
 from lockgate.runtime.lanes import Job, Lanes
 from lockgate.runtime.pools import _handle
@@ -56,6 +57,8 @@ class Time:
 
 
 TIME = Time()
+PROBES_OF_ONE = 3
+"""How often a record is a probe that fails before it goes on to its retry topic."""
 
 
 class Later(Future[Any]):
@@ -124,6 +127,19 @@ class NoKeepAlive:
         pass
 
 
+class Turn:
+    """Stand in for the lock of lanes: whenever the loop lets go of it, threads of handlers may have their turn."""
+
+    def __init__(self, pool: Slots) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.lanes_are_free()
+
+
 class Slots:
     """A pool whose handlers begin and end when the test says so, in any order."""
 
@@ -131,10 +147,16 @@ class Slots:
         self._workload, self._size, self._lanes, self._encoder = workload, size, lanes, encoder
         self._owner = Made.by
         self._owner.pool = self
+        turn: Any = Turn(self)
+        lanes.lock = turn
         self.running: list[Job] = []
         self._ended: list[Job] = []
+        self._leaving: list[Job] = []  # those whose end the loop may see, and whose threads still have them
+        self._at_it = False
         self.hanging = False
         """Whether handlers do not end, however long they are waited for."""
+        self.late = False
+        """Whether threads take no record yet, although there are some for them."""
 
     def start(self) -> None:
         pass
@@ -144,29 +166,63 @@ class Slots:
         self.wake()
 
     def wake(self) -> None:
-        while len(self.running) < self._size and (job := self._lanes.take()) is not None:
+        if not self.late:
+            self.take()
+
+    def take(self) -> None:
+        """Let threads that are free take what there is."""
+        before, self._at_it = self._at_it, True
+        while len(self.running) + len(self._leaving) < self._size and (job := self._lanes.take()) is not None:
             self.running.append(job)
             self._owner.begins(job.message, job.envelope)
+        self._at_it = before
 
-    def end(self, index: int) -> None:
-        """Let a handler end."""
+    def end(self, index: int, *, lingering: bool = False) -> None:
+        """Let a handler end; if it lingers, its thread stops before it lets the lane go on."""
         job = self.running.pop(index % len(self.running))
         nobody: Any = None  # there is no coroutine to run
         _handle(job, self._workload, self._encoder, nobody)
         self._ended.append(job)
-        self._lanes.done(job)
+        self._leaving.append(job)
+        if not lingering:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Let threads go on that had stopped."""
+        before, self._at_it = self._at_it, True
+        while self._leaving:
+            self._lanes.done(self._leaving.pop(0))
+        self._at_it = before
         self.wake()
+
+    def lanes_are_free(self) -> None:
+        """Tell that the loop is in the midst of something, and has let go of the lanes."""
+        if not self._at_it:
+            self._owner.moment("lanes")
+
+    def others(self) -> None:
+        """Let all threads have their turn, the last one first, while the loop is in the midst of something."""
+        if self._at_it:
+            return
+        self._at_it = True
+        self.go_on()
+        for _ in range(0 if self.hanging else len(self.running)):
+            self.end(-1)
+        self.take()
+        self._at_it = False
 
     def finished(self) -> list[Job]:
         ended, self._ended = self._ended, []
         return ended
 
     def wait(self, seconds: float) -> None:
-        if self.running and not self.hanging:
+        if self._leaving:
+            self.go_on()
+        elif self.running and not self.hanging:
             self.end(0)
-            return
-        TIME.sleep(1)
-        self._owner.end_after_grace()
+        else:
+            TIME.sleep(1)
+            self._owner.end_after_grace()
 
     def close(self) -> None:
         pass
@@ -174,11 +230,13 @@ class Slots:
 
 def replaced(patch: pytest.MonkeyPatch) -> None:
     """Put the doubles in the place of threads and of time."""
-    for module in (commits, concurrent, loop, settlement, transactions):
+    for module in (commits, concurrent, control, loop, settlement, transactions):
         patch.setattr(module, "time", TIME)
     patch.setattr(commits, "ThreadPoolExecutor", Laters)
     patch.setattr(commits, "wait", _wait)
     patch.setattr(commits, "_EVERY", 0.0)
     patch.setattr(concurrent, "pool_for", Slots)
     patch.setattr(intake, "KeepAlive", NoKeepAlive)
+    patch.setattr(outage, "Outage", partial(outage.Outage, clock=TIME.monotonic))
+    patch.setattr(outage, "_PROBES_OF_ONE", PROBES_OF_ONE)
     patch.setattr(parked, "_MOST_RUNS", 3)  # what is put off has to make room for others before long

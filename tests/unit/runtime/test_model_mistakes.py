@@ -2,82 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import attrs
 import pytest
 
-from lockgate.runtime.commits import Commits
-from lockgate.runtime.concurrent import ConcurrentLoop
-from lockgate.runtime.decoding import Decoding
-from lockgate.runtime.intake import Intake
-from lockgate.runtime.keys import Keys
-from lockgate.runtime.offsets import Offsets, Progress
-from lockgate.runtime.parked import ParkedTopic
-from lockgate.runtime.publisher import Publisher
-from tests.model.brokers import Brokers
+from tests.model import mistakes
 from tests.model.machine import Machine, machine
+from tests.model.workloads import has_threads
 
 pytestmark = pytest.mark.usefixtures("model")
-
-
-def nothing(*_: Any) -> None:
-    """Be left out."""
-
-
-def commit_before_finish(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Progress, "hold", nothing)
-
-
-def commit_after_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Commits, "settle", nothing)
-
-
-def keep_what_is_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ConcurrentLoop, "lost", nothing)
-    patch.setattr(Offsets, "forget", nothing)
-
-
-def forget_when_it_is_due(patch: pytest.MonkeyPatch) -> None:
-    envelope = Decoding.envelope
-
-    def undue(self: Decoding, message: Any) -> Any:
-        found = envelope(self, message)
-        return found and attrs.evolve(found, due=None)
-
-    patch.setattr(Decoding, "envelope", undue)
-
-
-def park_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Keys, "take", lambda _, __, ___, item: [("run", item)])
-
-
-def hold_no_key(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Publisher, "_hold", nothing)
-
-
-def take_over_without_holds(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Keys, "found_held", nothing)
-
-
-def read_nothing_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ParkedTopic, "go_back", nothing)
-
-
-class Fresh:
-    """The membership as it is when it is shown, not as it was when the records were taken."""
-
-    def __init__(self, brokers: Brokers) -> None:
-        self._brokers = brokers
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self._brokers.members[0], self._brokers.generation))
-
-
-def show_a_fresh_membership(patch: pytest.MonkeyPatch) -> None:
-    fresh = property(lambda self: Fresh(self.consumer.brokers), nothing)
-    patch.setattr(Intake, "metadata", fresh, raising=False)
 
 
 def an_answer_fails(it: Machine) -> None:
@@ -107,7 +40,7 @@ def a_handler_ends_late(it: Machine) -> None:
     hand_over(it)
     it.step(0, 1)
     it.step(1, 2)
-    it.handler_ends(0, 0)
+    it.handler_ends(0, 0, False)
     it.step(0, 2)
     it.commit_arrives(0)
 
@@ -119,7 +52,7 @@ def hand_over(it: Machine) -> None:
     it.join()
     it.step(1, 2)
     for _ in range(2):
-        it.handler_ends(1, 0)
+        it.handler_ends(1, 0, False)
         it.step(1, 2)
     it.commit_arrives(1)
     it.what_is_committed_is_finished()
@@ -128,7 +61,7 @@ def hand_over(it: Machine) -> None:
 def no_time_passes(it: Machine) -> None:
     it.written("a", ("fail", "nothing"), 1)
     it.step(0, 3)
-    it.handler_ends(0, 0)
+    it.handler_ends(0, 0, False)
     it.step(0, 3)
 
 
@@ -137,7 +70,7 @@ def the_next_of_a_key_comes(it: Machine) -> None:
     it.step(0, 4)
     it.time_passes(0.21)
     it.step(0, 2)
-    it.handler_ends(0, 0)
+    it.handler_ends(0, 0, False)
     it.step(0, 3)
     it.written("a", ("nothing",), 1)
     it.step(0, 4)
@@ -154,7 +87,7 @@ def the_group_goes_on_meanwhile(it: Machine) -> None:
 def a_letter_is_written(it: Machine) -> None:
     it.written("a", ("reject",), 1)
     it.step(0, 3)
-    it.handler_ends(0, 0)
+    it.handler_ends(0, 0, False)
     it.step(0, 2)
     it.a_letter_holds_its_key_until_it_is_released()
 
@@ -176,18 +109,85 @@ def a_follower_is_put_off(it: Machine) -> None:
     it.step(0, 2)
 
 
+def it_is_paused(it: Machine) -> None:
+    it.is_paused(True)
+    it.time_passes(0.31)
+    it.step(0, 1)
+    it.written("a", ("nothing",), 1)
+    it.step(0, 2)
+
+
+def another_comes_in_a_pause(it: Machine) -> None:
+    it.is_paused(True)
+    it.time_passes(0.31)
+    it.step(0, 1)
+    it.written("a", ("nothing",), 2)
+    it.join()
+    it.step(0, 1)
+    it.step(1, 2)
+    it.step(0, 2)
+
+
+def one_of_a_key_fails(it: Machine) -> None:
+    it.written("a", ("fail", "nothing"), 1)
+    it.written("a", ("nothing",), 1)
+    it.step(0, 1)
+    it.handler_ends(0, 0, False)
+
+
+def all_of_them_fail(it: Machine) -> None:
+    it.written("a", ("nothing",), 30)
+    it.outage(True)
+    for _ in range(32):
+        it.time_passes(0.8)
+        it.step(0, 1)
+        if has_threads(it.workload):
+            it.handler_ends(0, 0, False)
+        it.nothing_is_early_or_out_of_turn()
+        it.an_outage_sends_no_more_on_than_it_takes_to_see_it()
+
+
+def a_probe_lingers(it: Machine) -> None:
+    it.written("a", ("nothing",), 1)
+    it.written("b", ("nothing",), 1)
+    it.written("c", ("nothing",), 4)
+    it.step(0, 1)
+    it.outage(True)
+    it.handler_ends(0, 0, False)
+    it.handler_ends(0, 0, False)
+    for _ in range(2):
+        it.step(0, 1)
+        it.handler_ends(0, 0, True)
+        it.step(0, 1)
+        it.threads_are_slow(0, False, False)
+        it.time_passes(0.8)
+    it.outage(False)
+    for _ in range(3):
+        it.step(0, 1)
+        it.handler_ends(0, 0, False)
+        it.nothing_is_early_or_out_of_turn()
+
+
 SABOTAGE: list[tuple[Callable[[pytest.MonkeyPatch], None], str, Callable[[Machine], None], str]] = [
-    (commit_before_finish, "at least once", an_answer_fails, "nothing became of it"),
-    (commit_before_finish, "concurrent, in no order", a_handler_takes_long, "nothing became of it"),
-    (commit_after_lost, "at least once", a_commit_arrives_late, "goes back"),
-    (keep_what_is_lost, "concurrent, by partition", a_handler_ends_late, "goes back"),
-    (forget_when_it_is_due, "at least once", no_time_passes, "is due at"),
-    (forget_when_it_is_due, "concurrent, by partition", no_time_passes, "is due at"),
-    (park_nothing, "keyed through tiers", the_next_of_a_key_comes, "is handled before"),
-    (hold_no_key, "keys held by letters", a_letter_is_written, "holds no key"),
-    (take_over_without_holds, "keys held by letters", another_takes_over_what_is_held, "is handled before"),
-    (read_nothing_again, "keys held by letters", a_follower_is_put_off, "stands still"),
-    (show_a_fresh_membership, "exactly once", the_group_goes_on_meanwhile, "Counter"),
+    (mistakes.commit_before_finish, "at least once", an_answer_fails, "nothing became of it"),
+    (mistakes.commit_before_finish, "concurrent, in no order", a_handler_takes_long, "nothing became of it"),
+    (mistakes.commit_after_lost, "at least once", a_commit_arrives_late, "goes back"),
+    (mistakes.keep_what_is_lost, "concurrent, by partition", a_handler_ends_late, "goes back"),
+    (mistakes.forget_when_it_is_due, "at least once", no_time_passes, "is due at"),
+    (mistakes.forget_when_it_is_due, "concurrent, by partition", no_time_passes, "is due at"),
+    (mistakes.park_nothing, "keyed through tiers", the_next_of_a_key_comes, "is handled before"),
+    (mistakes.hold_no_key, "keys held by letters", a_letter_is_written, "holds no key"),
+    (mistakes.take_over_without_holds, "keys held by letters", another_takes_over_what_is_held, "is handled before"),
+    (mistakes.read_nothing_again, "keys held by letters", a_follower_is_put_off, "stands still"),
+    (mistakes.hear_no_pause, "at least once", it_is_paused, "in a pause"),
+    (mistakes.hear_no_pause, "concurrent, by key", it_is_paused, "in a pause"),
+    (mistakes.give_nothing_back, "at least once", another_comes_in_a_pause, "in a pause"),
+    (mistakes.let_lanes_go_on, "keyed through tiers", one_of_a_key_fails, "is handled before"),
+    (mistakes.let_probes_go_on, "outages", all_of_them_fail, "has sent"),
+    (mistakes.let_probes_go_on, "outages, concurrent", all_of_them_fail, "has sent"),
+    (mistakes.take_records_anyway, "outages, exactly once", all_of_them_fail, "is no probe"),
+    (mistakes.put_the_same_back, "outages, keyed through tiers", a_probe_lingers, "is handled before"),
+    (mistakes.show_a_fresh_membership, "exactly once", the_group_goes_on_meanwhile, "Counter"),
 ]
 
 
@@ -210,6 +210,5 @@ def test_broken_on_purpose_it_is_found(
 
 def run(it: Machine, happens: Callable[[Machine], None]) -> None:
     happens(it)
-    it.nothing_is_early_or_out_of_turn()
-    it.what_is_committed_is_finished()
-    it.teardown()
+    it.check()
+    it.end()
