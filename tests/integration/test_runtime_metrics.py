@@ -284,10 +284,11 @@ def made(world: World, *sizes: int) -> list[Raw]:
     return world.produce(raw)
 
 
+@pytest.mark.parametrize("fields", [{}, {"exactly_once": "true"}], ids=["at-least-once", "exactly-once"])
 def test_on_real_brokers_a_process_tells_what_it_has_done_and_when_it_stands_still(
-    stack: SharedStack, tmp_path: Path
+    stack: SharedStack, tmp_path: Path, fields: dict[str, Any]
 ) -> None:
-    world = make_world(stack, tmp_path, outage="{failing: 80, of: 5, probe: 200ms}")
+    world = make_world(stack, tmp_path, outage="{failing: 80, of: 5, probe: 200ms}", **fields)
     world.write_handlers(HANDLERS)
     made(world, 0, 1, 2, 3, 0)
     world.produce([Raw(b"", b"k"), Raw(b"no magic", b"k")])

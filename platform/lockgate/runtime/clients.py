@@ -98,7 +98,7 @@ def connect_onlooker(settings: Settings, workload: str) -> Consumer:
     It sees what is written, also in transactions that are still open. It says nothing: the workload's own clients tell
     what is wrong with the brokers.
     """
-    config = settings.client_config() | _CONSUMER_GUARANTEES
+    config = _CLIENT_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
     config |= {"group.protocol": "classic", "isolation.level": "read_uncommitted", "log_level": 0}
     config |= {"group.id": workload, "client.id": f"{workload}~metrics"}
     try:

@@ -38,21 +38,25 @@ class Ends:
         None stands for what is not known here, and the group is asked. A partition for which there is no answer, or in
         which nothing was ever committed, is left out.
         """
-        with self._lock:
-            if not committed or self._closed or self._clock() < self._not_before:
-                return {}
-            try:
-                return self._ask(committed)
-            except KafkaException:
-                self._not_before = self._clock() + _AGAIN
-                return {}
+        if not committed or not self._lock.acquire(timeout=_ANSWER):
+            return {}  # somebody else's question does not come back
+        try:
+            return {} if self._closed or self._clock() < self._not_before else self._ask(committed)
+        except KafkaException:
+            self._not_before = self._clock() + _AGAIN
+            return {}
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        """Let the client go."""
-        with self._lock:
-            self._closed = True
-            if self._client is not None:
-                self._client.close()
+        """Let the client go; one whose call does not come back is left behind, for a stop does not wait for it."""
+        self._closed = True
+        if self._lock.acquire(timeout=2 * _ANSWER):
+            try:
+                if self._client is not None:
+                    self._client.close()
+            finally:
+                self._lock.release()
 
     def _ask(self, committed: Mapping[Place, int | None]) -> dict[Place, int]:
         if self._client is None:
