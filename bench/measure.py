@@ -39,7 +39,7 @@ def _say_subjects(context: click.Context, parameter: click.Parameter, wanted: bo
 )
 @click.option(
     "--rounds",
-    default=3,
+    default=4,
     show_default=True,
     type=click.IntRange(min=1),
     help="Rounds; every subject runs once in each.",
@@ -79,7 +79,7 @@ def main(count: int, rounds: int, only: tuple[str, ...], output: Path, render: P
 
 
 def measure(chosen: Sequence[Subject], count: int, rounds: int, output: Path) -> dict[str, Any]:
-    """Run subjects; write what was found after every round, and return it."""
+    """Run subjects; write what was found after each of them, draw it after every round, and return it."""
     home = Path(os.environ.get("LOCKGATE_HOME") or HERE / ".stack")
     output.mkdir(parents=True, exist_ok=True)
     measured: list[dict[str, dict[str, float]]] = []
@@ -103,8 +103,8 @@ def measure(chosen: Sequence[Subject], count: int, rounds: int, output: Path) ->
                     measured[-1][subject.name] = figures
                     told = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
                     click.echo(f"round {number + 1}: {subject.name:<18}{told}", err=True)
-            found = findings(measured, count, failures)
-            (output / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+                found = findings(measured, count, failures)
+                (output / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
             draw(found, output / "results.svg")
     return found
 

@@ -9,14 +9,18 @@ from typing import Any
 __all__ = ["insert", "markdown"]
 
 _BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
-_SAID = frozenset({"seconds", "cpu_seconds"})
-"""Figures of a subject with a rate that the table leaves out; the JSON has them."""
+_RATES = frozenset({"rate", "cpu_us"})
+"""Figures that have a table of their own."""
+_HEAD = 2
+"""Lines of a table that has no rows."""
 _UNITS = {"rate": "", "seconds": " s"}
 
 
 def markdown(found: Mapping[str, Any]) -> str:
     """Return the tables of a run, for docs/performance.md."""
-    return "\n".join([_conditions(found), "", *_targets(found), "", *_figures(found), *_failed(found)])
+    tables = [list(table) for table in (_targets(found), _rates(found), _figures(found))]
+    full = [line for table in tables if len(table) > _HEAD for line in ("", *table)]
+    return "\n".join([_conditions(found), *full, *_failed(found)])
 
 
 def insert(text: str, page: Path) -> None:
@@ -32,7 +36,7 @@ def _conditions(found: Mapping[str, Any]) -> str:
     machine, versions = found["machine"], found["versions"]
     processor = machine.get("model") or "processor unknown"
     return (
-        f"Measured on {found['measured']}: {found['rounds']} rounds of {found['events']:,} events, "
+        f"Measured on {found['measured']}: {found['rounds']} round(s) of {found['events']:,} events, "
         f"on {machine['cores']} cores ({processor}) that the brokers share, load {machine['load']}; "
         f"Python {machine['python']}, "
         + ", ".join(f"{name} {number}" for name, number in versions.items() if name != "lockgate")
@@ -55,19 +59,27 @@ def _targets(found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _rates(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "| subject | events a second | slowest and fastest round | against the bound | processor µs an event |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for subject, spread in found["rates"].items():
+        ratio, cpu = found["against_bound"].get(subject), found["figures"][subject].get("cpu_us")
+        low, high = min(spread["rounds"]), max(spread["rounds"])
+        yield (
+            f"| `{subject}` | {spread['median']:,} | {low:,} to {high:,} | "
+            f"{'' if ratio is None else f'{ratio:.2f}'} | {'' if cpu is None else format(cpu['median'], '.1f')} |"
+        )
+
+
 def _figures(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "| subject | figure | median | slowest and fastest round | against the bound |"
-    yield "| --- | --- | ---: | ---: | ---: |"
+    yield "| subject | figure | median | least and most |"
+    yield "| --- | --- | ---: | ---: |"
     for subject, figures in found["figures"].items():
         for name, spread in figures.items():
-            if name in _SAID and "rate" in figures:
+            if name in _RATES or (name == "seconds" and "least_seconds" not in figures):
                 continue
-            ratio = found["against_bound"].get(subject) if name == "rate" else None
             low, high = min(spread["rounds"]), max(spread["rounds"])
-            yield (
-                f"| `{subject}` | {name.replace('_', ' ')} | {spread['median']:,} | {low:,} to {high:,} | "
-                f"{'' if ratio is None else f'{ratio:.2f}'} |"
-            )
+            yield f"| `{subject}` | `{name}` | {spread['median']:,} | {low:,} to {high:,} |"
 
 
 def _failed(found: Mapping[str, Any]) -> Iterator[str]:

@@ -84,10 +84,10 @@ class Job:
         if not self._ended:
             self.stop()
         seconds = self._ended - self._began
-        self.answer(rate=self.seen / seconds, seconds=seconds, cpu_seconds=self._used, **figures)
+        self.answer(rate=self.seen / seconds, seconds=seconds, cpu_us=self._used / self.seen * 1e6, **figures)
 
     def answer(self, **figures: float) -> None:
-        """Say what was found: `rate` is in events a second."""
+        """Say what was found: `rate` is in events a second, `cpu_us` the process's processor time for one, in µs."""
         print(json.dumps({"figures": figures}), flush=True)
 
     @contextmanager
