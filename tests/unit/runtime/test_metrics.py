@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import socket
 import sys
@@ -174,6 +175,17 @@ class TestExposition:
         assert {"lockgate_records", "lockgate_outage_state", "lockgate_handling_seconds"} < families
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(address)  # noqa: S310  # it was ours
+
+    @pytest.mark.parametrize("kind", ALL)
+    def test_prometheus_own_request_gets_openmetrics(self, kind: str) -> None:
+        openmetrics = importlib.import_module("prometheus_client.openmetrics.parser")
+        accept = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4"}
+        with exposed(source(**ALL[kind]), "127.0.0.1", 0) as address:
+            request = urllib.request.Request(address, headers=accept)  # noqa: S310  # ours
+            with urllib.request.urlopen(request) as answer:  # noqa: S310  # ours
+                assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+                families = list(openmetrics.text_string_to_metric_families(answer.read().decode()))
+        assert {"lockgate_records", "lockgate_workload_info"} < {family.name for family in families}
 
     def test_a_port_that_is_taken_is_told(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
