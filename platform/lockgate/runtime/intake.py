@@ -138,6 +138,7 @@ class Intake:
         client's stubs make every one of their fields optional. Partitions come and go, and held-back ones go on, only
         in here.
         """
+        self._catch_up()  # the keep-alive may look whether a batch is in hand just when one no longer is
         if self._leaving is not None:
             self._leaving.before_poll()
         if self.control is not None:
@@ -179,10 +180,7 @@ class Intake:
     def settled(self) -> None:
         """Note that the batch in hand is settled."""
         self._reported += self.keepalive.idle()
-        later, self._later = self._later, {}
-        for place, (offset, until) in later.items():
-            if place not in self._gone:
-                self._go_on_at(place, offset, until)
+        self._catch_up()
 
     def _stand(self, idle: float) -> list[Any]:
         """Keep the membership alive without taking a record; what is in hand goes on and is committed.
@@ -286,6 +284,13 @@ class Intake:
                 self._go_on_at(place, offset, until)
             else:
                 self._later[place] = (offset, until)
+
+    def _catch_up(self) -> None:
+        """Go on where it was put off to."""
+        later, self._later = self._later, {}
+        for place, (offset, until) in later.items():
+            if place not in self._gone:
+                self._go_on_at(place, offset, until)
 
     def _go_on_at(self, place: Place, offset: int, until: float | None) -> None:
         self._seek(place, offset)  # first: a pause drops what was fetched, and goes on behind what was delivered

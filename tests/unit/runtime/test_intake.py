@@ -166,6 +166,17 @@ def test_what_was_gone_back_to_while_the_keep_alive_polls_is_done_when_the_batch
     assert consumer.paused == {ITEMS}, "it waits"
 
 
+def test_nothing_that_was_put_off_outlives_the_next_take() -> None:
+    end = Message(ITEMS, 9, KafkaError(KafkaError._PARTITION_EOF))
+    one, consumer = intake(end)
+    one.offsets.assign(ITEMS)
+    with one.keepalive._lock:  # as while it looks whether a batch is in hand
+        one.go_back(one.offsets.of(ITEMS), 3, float("inf"))
+    assert consumer.sought == []
+    one.take(0)
+    assert consumer.sought == [(*ITEMS, 3)]
+
+
 def test_asking_what_was_committed_waits_for_no_rebalance_either(slow: tuple[Intake, Serving]) -> None:
     one, consumer = slow
     rebalance(one, consumer)
