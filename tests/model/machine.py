@@ -23,7 +23,7 @@ MOMENTS = {
     "committed it": ("crash",),
     "committed": ("crash",),
     "delivery": ("crash", "fails", "is not heard of", "meanwhile"),
-    "offsets": ("crash", "meanwhile"),
+    "offsets": ("crash", "hangs", "meanwhile"),
     "transaction": ("crash", "fails", "is not heard of", "meanwhile"),
     "transaction committed": ("crash", "meanwhile"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from lockgate.records import Place
+from lockgate.runtime.calls import Overdue
 from tests.model.brokers import Brokers, Entry, Transaction
 from tests.model.clients import Client, Consumer, Message
 
@@ -70,7 +71,8 @@ class Producer(Client):
         self, positions: Sequence[TopicPartition], metadata: tuple[Consumer, int], timeout: float
     ) -> None:
         assert self._transaction is not None
-        self._moment("offsets")
+        if self._moment("offsets") == "hangs":
+            raise Overdue  # as if the call had not come back
         member, generation = metadata
         if member not in self.brokers.members or generation != self.brokers.generation:
             raise KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True))
