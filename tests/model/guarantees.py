@@ -46,6 +46,8 @@ class Guarantees:
         """What has failed because of the last outage, and at which attempt."""
         self.probes: dict[Owner, int] = {}
         """How many probes there had been before it."""
+        self.unseen: dict[Owner, int] = {}
+        """How many handlers had ended before it without their loop's having seen it."""
         self.last: dict[Round, frozenset[str]] = {}
         """What handlers have ended with."""
         self.letters_topic = names.dead_letter_topic("items", "work")
@@ -191,7 +193,6 @@ class Guarantees:
     def an_outage_sends_no_more_on_than_it_takes_to_see_it(self) -> None:
         if not self.is_down:
             return
-        spec, slots = self.workload.outage, self.workload.concurrency
         for owner, failed in self.failed.items():
             copies = [entry for found in self.copies().values() for _, _, entry in found]
             moved = {
@@ -200,7 +201,7 @@ class Guarantees:
                 if entry.writer is not None and entry.writer[0] is owner and entry.envelope is not None
             }
             # what had ended before, and is looked at only now, may have been well
-            most = (spec.of - 1) * (1 if slots == 1 else 1 + slots)
+            most = (self.workload.outage.of - 1) * (1 + self.unseen.get(owner, 0))
             most += (owner.loop.outage.probes - self.probes.get(owner, 0)) // PROBES_OF_ONE
             assert len(moved & failed) <= most, f"an outage has sent {len(moved & failed)} records on"
 

@@ -73,9 +73,10 @@ class Machine(Operators):
         for _ in range(times):
             self.step(owner, 1)
             pool = self.pool_of(owner)
-            if pool is not None and pool.running and not pool.hanging:
-                pool.end(0)
-            self.commit_arrives(owner)
+            if pool is not None:
+                pool.go_on()
+                if pool.running and not pool.hanging:
+                    pool.end(0)
             TIME.now += 0.1
 
     def pool_of(self, owner: int) -> Slots | None:
@@ -178,6 +179,7 @@ class Machine(Operators):
             self.outages += 1
             self.failed.clear()
             self.probes = {owner: owner.loop.outage.probes for owner in self.owners}
+            self.unseen = {owner: owner.pool.unseen for owner in self.owners if owner.pool is not None}
         self.is_down = is_down
 
     def fate(self, owner: Owner, one: Round, attempt: int) -> str:

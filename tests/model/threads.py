@@ -183,17 +183,27 @@ class Slots:
         nobody: Any = None  # there is no coroutine to run
         _handle(job, self._workload, self._encoder, nobody)
         self._ended.append(job)
-        self._leaving.append(job)
-        if not lingering:
-            self.go_on()
+        if lingering:
+            self._leaving.append(job)
+        else:
+            self._let_go([job])
 
     def go_on(self) -> None:
         """Let threads go on that had stopped."""
+        leaving, self._leaving = self._leaving, []
+        self._let_go(leaving)
+
+    def _let_go(self, jobs: Sequence[Job]) -> None:
         before, self._at_it = self._at_it, True
-        while self._leaving:
-            self._lanes.done(self._leaving.pop(0))
+        for job in jobs:
+            self._lanes.done(job)
         self._at_it = before
         self.wake()
+
+    @property
+    def unseen(self) -> int:
+        """Return how many handlers have ended without the loop's having seen it."""
+        return len(self._ended)
 
     def lanes_are_free(self) -> None:
         """Tell that the loop is in the midst of something, and has let go of the lanes."""

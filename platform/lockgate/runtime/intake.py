@@ -244,7 +244,10 @@ class Intake:
         return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
 
     def put_back(self, messages: Sequence[Any]) -> None:
-        """Give back messages that were taken and not handled: they are taken again."""
+        """Give back messages that were taken and not handled: they are taken again.
+
+        What is no record is reported now: the client tells the end of a partition once.
+        """
         first: dict[Place, int] = {}
         for message in messages:
             place = (message.topic(), message.partition())
@@ -253,6 +256,9 @@ class Intake:
         for place, offset in first.items():
             self.blocked.add(place)
             self._move(place, offset, None)
+        for message in messages:
+            if message.error() is not None:
+                self.report(message)
 
     def report(self, message: Any) -> None:
         """Take note of a message that is no record: the end of a partition, or an error.

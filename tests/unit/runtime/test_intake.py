@@ -78,6 +78,17 @@ def test_a_record_is_put_back() -> None:
     assert consumer.sought == [("items", 0, 3)]
 
 
+def test_the_end_of_a_partition_counts_although_the_rest_of_its_batch_is_put_back() -> None:
+    standing, consumer = intake(Message(("items", 0), 3))
+    for number in range(2):
+        standing.offsets.assign(("items", number))
+    ends = [Message(("items", number), 5, KafkaError(KafkaError._PARTITION_EOF)) for number in range(2)]
+    standing.put_back([ends[1], Message(("items", 0), 3), ends[0]])
+    assert consumer.sought == [("items", 0, 3)]
+    assert standing.offsets.of(("items", 1)).committable() == 5, "the client tells it once"
+    assert standing.offsets.of(("items", 0)).committable() is None, "it comes again, behind the record"
+
+
 def test_a_partition_that_goes_while_a_handler_is_slow_does_not_come_back_standing_still() -> None:
     slow, consumer = intake(Message(("items", 0), 3, KafkaError(KafkaError._PARTITION_EOF)))
     consumer.assigned = {("items", 0), ("items", 1)}

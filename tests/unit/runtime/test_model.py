@@ -12,7 +12,7 @@ from tests.model.happenings import Happening, row, smallest
 from tests.model.machine import Machine, machine
 from tests.model.workloads import MODES
 
-ROWS = int(os.environ.get("ROWS", "60"))
+ROWS = int(os.environ.get("ROWS", "150"))
 FROM = int(os.environ.get("FROM", "0"))
 
 pytestmark = [pytest.mark.usefixtures("model"), pytest.mark.timeout(0 if "ROWS" in os.environ else 300)]
