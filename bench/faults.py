@@ -122,7 +122,8 @@ def spoil(modes: Sequence[str], count: int) -> None:
                 continue
             seen = SABOTAGES[name].seen in verdict.broken(subject.mode)
             unseen |= not seen
-            figures = " | ".join(str(getattr(verdict, figure)) for figure in ("written", *FIGURES[2:]))
+            shown = attrs.asdict(verdict) if subject.mode in KEYED else attrs.asdict(verdict) | {"disordered": ""}
+            figures = " | ".join(str(shown[figure]) for figure in FIGURES[1:])
             print(f"| {name} | {subject.mode} | {figures} | {'yes' if seen else 'NO'} |")
     if unseen or failed:
         sys.exit(1 if unseen else 2)
