@@ -266,6 +266,8 @@ class Subject:
         places = [TopicPartition(topic, partition) for topic in self.topics for partition in range(3)]
         left: Counter[str] = Counter()
         try:
+            # after a leader has moved, the client is refused (FENCED_LEADER_EPOCH) until its metadata is new
+            consumer.list_topics(timeout=_ANSWER)
             for entry in consumer.committed(places, _ANSWER):
                 _, end = consumer.get_watermark_offsets(TopicPartition(entry.topic, entry.partition), timeout=_ANSWER)
                 left[entry.topic] += end - max(entry.offset, 0)
