@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -69,7 +69,7 @@ OnError = Callable[[KafkaError], None]
 
 def connect_consumer(settings: Settings, workload: str, on_error: OnError) -> Consumer:
     """Return a consumer in the workload's group; it connects in the background."""
-    config = _CONSUMER_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
+    config = _with_defaults(_CONSUMER_DEFAULTS, settings) | _CONSUMER_GUARANTEES
     if config.get("group.protocol") == "consumer":  # KIP-848: the brokers assign, and they alone know the timeouts
         for name in ("session.timeout.ms", "partition.assignment.strategy"):
             del config[name]
@@ -83,7 +83,7 @@ def connect_consumer(settings: Settings, workload: str, on_error: OnError) -> Co
 
 def connect_control(settings: Settings, workload: str, on_error: OnError) -> Consumer:
     """Return a consumer that is assigned its partitions by hand, and is no member of the workload's group."""
-    config = _CLIENT_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
+    config = _with_defaults(_CLIENT_DEFAULTS, settings) | _CONSUMER_GUARANTEES
     config["group.protocol"] = "classic"  # whatever the workload's own is: this one joins no group
     config |= {"group.id": workload, "client.id": f"{workload}~control", "error_cb": on_error}
     try:
@@ -98,7 +98,7 @@ def connect_onlooker(settings: Settings, workload: str) -> Consumer:
     It sees what is written, also in transactions that are still open. It says nothing: the workload's own clients tell
     what is wrong with the brokers.
     """
-    config = _CLIENT_DEFAULTS | settings.client_config() | _CONSUMER_GUARANTEES
+    config = _with_defaults(_CLIENT_DEFAULTS, settings) | _CONSUMER_GUARANTEES
     config |= {"group.protocol": "classic", "isolation.level": "read_uncommitted", "log_level": 0}
     config |= {"group.id": workload, "client.id": f"{workload}~metrics"}
     try:
@@ -119,7 +119,7 @@ def connect_producer(
 
     `group` is that of a workload which also consumes: its lines in the log tell it.
     """
-    config = _PRODUCER_DEFAULTS | settings.client_config() | _PRODUCER_GUARANTEES
+    config = _with_defaults(_PRODUCER_DEFAULTS, settings) | _PRODUCER_GUARANTEES
     config |= {"client.id": workload, "error_cb": on_error}
     if transactional_id is not None:
         config.setdefault("transaction.timeout.ms", _TRANSACTION_TIMEOUT_MS)
@@ -130,6 +130,14 @@ def connect_producer(
         return Producer(config, logger=bridge(workload, **({} if group is None else {"group": group})))
     except KafkaException as error:
         raise _refused(error) from error
+
+
+def _with_defaults(defaults: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    given = settings.client_config()
+    most = str(given.get("reconnect.backoff.max.ms", ""))
+    if most.isdecimal():  # the client refuses a first wait that is longer than the longest one
+        defaults = {**defaults, "reconnect.backoff.ms": min(int(most), defaults["reconnect.backoff.ms"])}
+    return {**defaults, **given}
 
 
 def _refused(error: KafkaException) -> SettingsError:
