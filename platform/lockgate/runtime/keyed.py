@@ -153,7 +153,7 @@ class KeyedLoop(ConcurrentLoop):
             if not key or envelope is None:
                 jobs += [job] if job is not None else []
                 return
-            ident = number.keys.admit(key, envelope.source.offset, envelope.replay)
+            ident = number.keys.admit(key, envelope.source.offset, envelope.replay, tiered=True)
             self._go_on(message, number, ident, job, jobs)
 
     def _take_record(self, message: Any, share: Share, number: Number, jobs: list[Job]) -> None:

@@ -116,11 +116,16 @@ class Keys(Generic[T]):
         state.behind.append(((offset, 0, 0), item))
         return self._next(key, state)
 
-    def admit(self, key: bytes, source: int, replay: int) -> Ident:
-        """Return by what a copy that was read from a retry topic is known from now on."""
+    def admit(self, key: bytes, source: int, replay: int, *, tiered: bool) -> Ident:
+        """Return by what a copy that was read from a retry topic, a tier or the parked one, is known from now on.
+
+        Copies that agree in offset and round may lie in both, where a letter was replayed twice; a copy of the parked
+        topic that is taken for one in a tier is waited for as long as that one, which comes under another name.
+        """
         state = self._keys.setdefault(key, _Key())
         for ident in self._same(state, source, replay):
-            if ident not in state.hand and ident not in state.off and ident != state.at_work:
+            read = ident in state.hand or ident in state.off or ident == state.at_work
+            if not read and (ident in state.tiered) is tiered:
                 return ident
         ident = self._further(state, source, replay)  # an operator's replay
         self._add(state, ident, tiered=False)

@@ -73,7 +73,7 @@ class ParkedTopic:
             progress.read_to(offset + 1)
             self._hear(number, share, offset, key, envelope, act)
             return None
-        ident = keys.admit(key, envelope.source.offset, envelope.replay) if seen is None else seen
+        ident = keys.admit(key, envelope.source.offset, envelope.replay, tiered=False) if seen is None else seen
         if envelope.held is None and keys.is_near(key, ident):
             if share.jobs < _WINDOW:
                 if seen is not None:

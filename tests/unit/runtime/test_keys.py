@@ -136,7 +136,7 @@ class _Machine(RuleBasedStateMachine):
         self.position[name] += 1
         item = Item(key, ident, name, offset)
         if name != MAIN:
-            item.ident = self.keys.admit(key, *ident[:2])
+            item.ident = self.keys.admit(key, *ident[:2], tiered=True)
             self.act(self.keys.arrive(key, item.ident, item))
         else:
             self.act(self.keys.take(key, offset, item))
@@ -170,7 +170,7 @@ class _Machine(RuleBasedStateMachine):
                 else:
                     self.finished[PARKED].add(offset)
             return
-        ident = self.keys.admit(key, *ident[:2]) if seen is None else seen
+        ident = self.keys.admit(key, *ident[:2], tiered=False) if seen is None else seen
         if not self.keys.is_near(key, ident):
             if seen is None:
                 self.keys.put_off(key, ident, offset)
@@ -370,3 +370,26 @@ TestKeys = _Machine.TestCase
 TestKeys.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestKeysThatAreHeld = _HoldingMachine.TestCase
 TestKeysThatAreHeld.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+
+
+def test_a_copy_in_the_parked_topic_is_not_taken_for_its_twin_in_a_tier() -> None:
+    keys: Keys[str] = Keys(MOST)
+    keys.found(b"a", 0, 1, tiered=True)  # a letter that was replayed twice, and failed once since
+    keys.found(b"a", 0, 1, tiered=False)
+    keys.found(b"a", 1, 0, tiered=False)
+    parked = keys.admit(b"a", 0, 1, tiered=False)
+    keys.put_off(b"a", parked, 0)
+    tiered = keys.admit(b"a", 0, 1, tiered=True)
+    assert tiered != parked
+    assert keys.arrive(b"a", tiered, "tiered") == [("run", "tiered")]
+    keys.finish(b"a", tiered)
+    assert keys.again() == 0, "the parked one is next"
+    assert keys.arrive(b"a", parked, "parked") == [("run", "parked")]
+
+
+def test_one_copy_too_many_of_a_letter_is_a_copy_of_its_own() -> None:
+    keys: Keys[str] = Keys(MOST)
+    keys.found(b"a", 0, 1, tiered=True)
+    assert keys.admit(b"a", 0, 1, tiered=False) == (0, 1, 1)
+    assert keys.admit(b"a", 0, 1, tiered=True) == (0, 1, 0)
+    assert keys.copies == 2
