@@ -319,6 +319,8 @@ class Intake:
         for entry in partitions:
             place = (entry.topic, entry.partition)
             self._gone.discard(place)
+            if not self.keepalive.steering:  # what was held back within this very poll is of the assignment before
+                self.blocked.discard(place)
             self.keepalive.forget(place)
             self._later.pop(place, None)
             self.offsets.assign(place)

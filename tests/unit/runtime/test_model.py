@@ -61,3 +61,17 @@ def test_a_process_that_is_killed_while_it_leaves_does_nothing_more() -> None:
     it.leaves(0)
     assert len(it.owners) == 1
     it.end()
+
+
+def test_what_comes_with_a_new_assignment_is_not_taken_for_what_was_held_back_of_the_old_one() -> None:
+    it = machine("outages, keyed through tiers")()
+    it.written("a", ("fail", "fail", "fail"), 1)
+    it.turn(1, 1)
+    it.join()
+    it.will_go_wrong(0, ("transaction", "is not heard of"), 1)
+    it.written("b", ("fail", "nothing"), 2)
+    it.turn(1, 1)
+    it.written("c", ("fail", "nothing"), 2)
+    it.turn(0, 1)
+    it.check()
+    it.end()
