@@ -6,7 +6,9 @@ import json
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
 
+import attrs
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
@@ -43,6 +45,8 @@ HANDLERS = """
     @service.handler("$sink")
     def sink(event: b.Sent) -> None: ...
 """
+
+LOOKED = "Waiting for the committed offsets of partitions that came"
 
 BRIEF = QUICK | {"LOCKGATE_KAFKA_TRANSACTION_TIMEOUT_MS": "3000"}
 
@@ -153,6 +157,45 @@ def test_a_process_that_was_taken_for_dead_repeats_no_result(lab: Lab) -> None:
             zombie.stop()
             heir.stop()
     assert lab.results("zombie") == items("zombie", 1)
+
+
+def test_a_partition_is_not_begun_anew_where_a_rebalance_comes_while_its_offset_is_not_known(lab: Lab) -> None:
+    world, topic = lab.world, lab.world.source_topic
+    lab.write("done", 12)
+    with world.running(environ=BRIEF) as running:
+        running.until(lambda: lab.results("done") == items("done", 12), "all of it")
+        running.until(lab.settled, "the end of everything")
+        running.stop()
+    positions = [TopicPartition(topic, *entry) for entry in world.committed(world.worker, topic).items()]
+    assert len(positions) == 2
+    settings = world.settings(world.worker)
+    settings = attrs.evolve(settings, kafka={**settings.kafka, "transaction.timeout.ms": "60000"})
+    own = names.transactional_id_prefix(world.worker) + "open"
+    killed = connect_producer(settings, world.worker, quiet, own)  # what a killed process leaves behind
+    nobody = connect_consumer(settings, world.worker, quiet)
+    try:
+        killed.init_transactions(10)
+        killed.begin_transaction()
+        killed.send_offsets_to_transaction(positions, nobody.consumer_group_metadata(), 10)
+        with world.running() as first:
+            first.until(lambda: "Partitions assigned" in first.text, "its share")
+            with world.running() as second:
+                second.until(lambda: "Partitions assigned" in second.text, "its share")
+                lab.write("after", 4)
+                with suppress(
+                    AssertionError
+                ):  # a client that does not begin anew gives no record, and nothing is to be seen
+                    both = (first, second)
+                    first.until(lambda: any(LOOKED in each.text for each in both), "a record of it", patience=3)
+                killed.abort_transaction(10)
+                first.until(lambda: lab.results("after") == items("after", 4), "what was written then")
+                first.until(lab.settled, "the end of everything")
+                second.stop()
+            first.stop()
+    finally:
+        nobody.close()
+    assert lab.results("done") == items("done", 12)
+    assert Counter(item for item, _ in lab.seen("done")) == items("done", 12), "nothing is handled again"
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

@@ -74,6 +74,8 @@ class Consumer(Client):
         """Where each is read from next; None: that is not known yet."""
         self.paused: set[Place] = set()
         self._ends: dict[Place, int] = {}
+        self._asked: set[Place] = set()
+        """Partitions whose committed offset was asked for while a transaction that moves it was open."""
         self._handlers: tuple[Any, Any, Any] = (None, None, None)
         self._subscribed = False
         self.reader: ControlReader | None = None
@@ -102,7 +104,9 @@ class Consumer(Client):
         if self.coming is not None and not brokers.rebalancing:
             self.generation, places = self.coming
             self.coming = None
-            self.assigned = dict.fromkeys(places)
+            # as librdkafka 2.16 does: what is asked for again behind a rebalance is taken for "nothing was committed"
+            self.assigned = {place: 0 if place in self._asked else None for place in places}
+            self._asked.clear()
             self._ends.clear()
             self._handlers[0](self, self._entries(places))
 
@@ -131,7 +135,9 @@ class Consumer(Client):
                 continue
             if position is None:
                 if self.brokers.unsettled(place):
+                    self._asked.add(place)
                     continue
+                self._asked.discard(place)
                 position = max(0, self.brokers.committed.get(place, (0, ""))[0])
             log, stable = self.brokers.logs.get(place, []), self.brokers.stable(place)
             while position < stable and log[position].state != "committed":

@@ -19,6 +19,7 @@ from lockgate.runtime.offsets import Offsets, Progress
 from lockgate.runtime.outage import Outage
 from lockgate.runtime.parked import ParkedTopic
 from lockgate.runtime.publisher import Publisher
+from lockgate.runtime.starts import Starts
 from tests.model.brokers import Brokers
 
 
@@ -97,6 +98,10 @@ def let_probes_go_on(patch: pytest.MonkeyPatch) -> None:
 
 def take_records_anyway(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outage, "limit", lambda _: 1000)
+
+
+def begin_where_the_client_does(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Starts, "firsts", lambda *_: {})
 
 
 class Fresh:

@@ -17,12 +17,16 @@ from lockgate.runtime.logs import logger_for, partitions_text
 from lockgate.runtime.offsets import Offsets, Progress
 from lockgate.runtime.patience import Patience
 from lockgate.runtime.pauses import Pauses
+from lockgate.runtime.starts import Starts, without
 
 __all__ = ["Intake", "Observer"]
 
 _IDLE = 0.2
 """Seconds that a poll may block: how late a stop is noticed when nothing arrives."""
 _REGISTRY_BACKOFF_MS = 1000
+_ASK_AGAIN_MS = 500
+_ANSWER = 2.0
+"""Seconds to wait for a coordinator's answer while records are taken: a partition whose answer is late waits."""
 _FINISH_WITHIN = 30.0
 """Seconds that a rebalance waits for a handler, at most: the others of the group wait, too."""
 
@@ -79,6 +83,7 @@ class Intake:
         self._later: dict[Place, tuple[int, float | None]] = {}
         """Where to go on, and when, in partitions that were to be gone back in while the keep-alive polled."""
         self._gone: set[Place] = set()
+        self._starts = Starts()
         self._observer: Observer | None = None
         self.metadata: Any = None
         """The membership under which the batch in hand was taken, for a transaction to show."""
@@ -159,13 +164,45 @@ class Intake:
             first = self.consumer.poll(self._pauses.timeout(now, idle))
             batch = [] if first is None else [first]
         if self._gone:  # while the batch was gathered: nothing of them was noted yet, their next owner reads it
-            batch = [message for message in batch if (message.topic(), message.partition()) not in self._gone]
+            batch = without(batch, self._gone)
+        if self._starts:
+            batch = self._begun_in_order(batch)
         # now, and not when it is shown: by then the group may have moved on, and the brokers are to notice
         self.metadata = self.consumer.consumer_group_metadata()
         if self._reported:
             batch[:0] = self._reported
             self._reported = []
         return self._counted(batch)
+
+    def _begun_in_order(self, batch: list[Any]) -> list[Any]:
+        """Return a batch without what lies before the committed offset of a partition that came just now.
+
+        Where nobody says what was committed, the partition waits: it is neither begun anew nor passed over.
+        """
+        firsts = self._starts.firsts(batch)
+        if not firsts:
+            return batch
+        try:
+            wrong = self._starts.too_early(firsts, self.committed_in(firsts, _ANSWER))
+        except KafkaException as error:
+            self._log.info(
+                "Waiting for the committed offsets of partitions that came",
+                partitions=partitions_text(firsts),
+                why=error.args[0].str(),
+            )
+            for place, offset in firsts.items():
+                self.hold_back(place, offset, self.now() + _ASK_AGAIN_MS)
+            return without(batch, firsts)
+        for place, offset in wrong.items():
+            self._log.warning(
+                "The client began a partition before its committed offset, and goes on there",
+                topic=place[0],
+                partition=place[1],
+                offset=offset,
+                began=firsts[place],
+            )
+            self._move(place, offset, None)
+        return without(batch, wrong) if wrong else batch
 
     def _counted(self, batch: list[Any]) -> list[Any]:
         if batch:
@@ -229,15 +266,15 @@ class Intake:
         answers = self.committed_in([progress.place for progress, _ in entries])
         return all(answers.get(progress.place, -1) >= offset for progress, offset in entries)
 
-    def committed_in(self, places: Iterable[Place]) -> dict[Place, int]:
-        """Ask the brokers what was committed in partitions; raise KafkaException where they do not answer.
+    def committed_in(self, places: Iterable[Place], timeout: float = 10.0) -> dict[Place, int]:
+        """Ask the brokers what was committed in partitions; raise KafkaException where they do not answer in time.
 
         Partitions without a commit are left out. A rebalance does not wait for the answer.
         """
         if self.keepalive.steering:
             self._reported += self.keepalive.idle()
             self.keepalive.busy()
-        answers = self.consumer.committed([TopicPartition(*place) for place in places], 10)
+        answers = self.consumer.committed([TopicPartition(*place) for place in places], timeout)
         for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)
@@ -324,6 +361,7 @@ class Intake:
             self.keepalive.forget(place)
             self._later.pop(place, None)
             self.offsets.assign(place)
+            self._starts.add(place)
         if self._observer is not None:
             self._observer.assigned(_places(partitions))
         self._log.info("Partitions assigned", partitions=partitions_text(_places(partitions)))
@@ -359,6 +397,7 @@ class Intake:
             place = (entry.topic, entry.partition)
             self._pauses.forget(place, paused=self.keepalive.forget(place))
             self.offsets.forget(place)
+            self._starts.discard(place)
             self._gone.add(place)
         self._reported = [m for m in self._reported if (m.topic(), m.partition()) not in self._gone]
 

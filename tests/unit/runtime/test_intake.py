@@ -194,3 +194,53 @@ def test_asking_what_was_committed_waits_for_no_rebalance_either(slow: tuple[Int
     began = time.monotonic()
     assert one.committed_in([ITEMS]) == {ITEMS: 7}
     assert time.monotonic() - began < 10
+
+
+class Beginning(Consumer):
+    """Stand in for a client that begins with the first record there is, and whose group has committed more."""
+
+    def __init__(self, committed: list[int | KafkaError]) -> None:
+        super().__init__(Message(ITEMS, 0))
+        self._committed = committed
+
+    def consume(self, _: int, __: float) -> list[Message]:
+        message = self.poll(0)
+        return [] if message is None else [message]
+
+    def committed(self, partitions: list[Any], _: float) -> list[Any]:
+        answer = self._committed.pop(0)
+        if isinstance(answer, KafkaError):
+            raise KafkaException(answer)
+        return [Answer(ITEMS, answer) for _ in partitions]
+
+
+def assigned(*committed: int | KafkaError) -> tuple[Intake, Beginning]:
+    consumer: Any = Beginning(list(committed))
+    one = Intake("work", lambda: consumer, Patience())
+    one._on_assign(consumer, [TopicPartition(*ITEMS)])
+    return one, consumer
+
+
+def test_a_partition_that_the_client_begins_anew_goes_on_at_the_committed_offset() -> None:
+    one, consumer = assigned(7, 7)
+    assert one.take(10) == []
+    assert consumer.sought == [(*ITEMS, 7)]
+    consumer.next = Message(ITEMS, 7)
+    assert [message.offset() for message in one.take(10)] == [7]
+
+
+def test_it_waits_where_nobody_says_what_was_committed_and_is_asked_for_once() -> None:
+    one, consumer = assigned(KafkaError(KafkaError._TIMED_OUT), 0)
+    assert one.take(10) == []
+    assert consumer.sought == [(*ITEMS, 0)]
+    assert consumer.paused == {ITEMS}
+    consumer.next = Message(ITEMS, 0)
+    assert [message.offset() for message in one.take(10)] == [0]
+    consumer.next = Message(ITEMS, 1)
+    assert [message.offset() for message in one.take(10)] == [1], "nobody is asked again"
+
+
+def test_where_nothing_was_committed_the_first_record_is_the_first() -> None:
+    one, consumer = assigned(-1001)
+    assert [message.offset() for message in one.take(10)] == [0]
+    assert consumer.sought == []

@@ -84,6 +84,15 @@ def the_group_goes_on_meanwhile(it: Machine) -> None:
     it.step(0, 1)
 
 
+def it_is_assigned_anew_while_a_transaction_is_open(it: Machine) -> None:
+    it.will_go_wrong(1, ("transaction", "meanwhile"), 3)
+    it.written("b", ("fail", "fail", "fail"), 1)
+    it.join()
+    it.turn(0, 1)
+    it.written("a", ("result",), 3)
+    it.turn(0, 3)
+
+
 def a_letter_is_written(it: Machine) -> None:
     it.written("a", ("reject",), 1)
     it.step(0, 3)
@@ -187,6 +196,7 @@ SABOTAGE: list[tuple[Callable[[pytest.MonkeyPatch], None], str, Callable[[Machin
     (mistakes.let_probes_go_on, "outages, concurrent", all_of_them_fail, "has sent"),
     (mistakes.take_records_anyway, "outages, exactly once", all_of_them_fail, "is no probe"),
     (mistakes.put_the_same_back, "outages, keyed through tiers", a_probe_lingers, "is handled before"),
+    (mistakes.begin_where_the_client_does, "exactly once", it_is_assigned_anew_while_a_transaction_is_open, "Entry"),
     (mistakes.show_a_fresh_membership, "exactly once", the_group_goes_on_meanwhile, "Counter"),
 ]
 
