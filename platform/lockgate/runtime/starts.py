@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from confluent_kafka import KafkaError
+
 from lockgate.records import Place
 
 __all__ = ["Starts", "without"]
@@ -34,12 +36,21 @@ class Starts:
         self._fresh.discard(place)
 
     def firsts(self, batch: Iterable[Any]) -> dict[Place, int]:
-        """Return the offset of the first record of each such partition that has one in a batch."""
+        """Return the offset of the first record of each such partition that has one in a batch.
+
+        One whose end comes first has begun behind every record: most retry topics are empty, and are not to be looked
+        for in every batch from then on.
+        """
         found: dict[Place, int] = {}
         for message in batch:
             place = (message.topic(), message.partition())
-            if place in self._fresh and message.error() is None:
+            if place not in self._fresh:
+                continue
+            error = message.error()
+            if error is None:
                 found.setdefault(place, message.offset())
+            elif error.code() == KafkaError._PARTITION_EOF and place not in found:
+                self._fresh.discard(place)
         return found
 
     def too_early(self, firsts: Mapping[Place, int], committed: Mapping[Place, int]) -> dict[Place, int]:

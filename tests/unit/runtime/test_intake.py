@@ -244,3 +244,11 @@ def test_where_nothing_was_committed_the_first_record_is_the_first() -> None:
     one, consumer = assigned(-1001)
     assert [message.offset() for message in one.take(10)] == [0]
     assert consumer.sought == []
+
+
+def test_a_partition_whose_end_comes_first_is_not_looked_at_any_more() -> None:
+    one, consumer = assigned()
+    consumer.next = Message(ITEMS, 7, KafkaError(KafkaError._PARTITION_EOF))
+    one.take(10)
+    consumer.next = Message(ITEMS, 7)
+    assert [message.offset() for message in one.take(10)] == [7], "nobody is asked"
